@@ -1,0 +1,2 @@
+//! opendag
+fn main() {}
