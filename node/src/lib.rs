@@ -1,1 +1,8 @@
-//! node
+//! An OpenDAG node as a library: store, network, publishing, fetching, serving, local API.
+
+pub mod api;
+pub mod config;
+pub mod disk;
+pub mod net;
+pub mod ops;
+pub mod store;

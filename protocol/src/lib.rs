@@ -1,1 +1,26 @@
-//! protocol
+//! OpenDAG's formats, limits, links and state machines.
+//!
+//! This crate decides and never does: no sockets, files, clocks, randomness or threads. A stranger's
+//! bytes become a typed value in one constructor, or an error; time and seeds are arguments.
+//! The formats are specified in `specs/`, with vectors in `specs/vectors`.
+
+pub mod admission;
+pub mod catalogue;
+pub mod cbor;
+pub mod chunkmap;
+pub mod fetch;
+pub mod id;
+pub mod key;
+pub mod limits;
+pub mod link;
+pub mod path;
+pub mod rate;
+pub mod record;
+pub mod score;
+pub mod table;
+pub mod time;
+pub mod wire;
+
+pub use id::{BlobId, DatasetId, Hash, ManifestId, RecordId};
+// pub use path::DatasetPath;
+pub use time::{Time, Timestamp};
