@@ -69,7 +69,9 @@ impl FromStr for Hash {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).map_err(|_| IdError::NotAnId)?;
+        let bytes = data_encoding::HEXLOWER
+            .decode(text.as_bytes())
+            .map_err(|_| IdError::NotAnId)?;
         Ok(Self(bytes.try_into().map_err(|_| IdError::NotAnId)?))
     }
 }
@@ -87,10 +89,15 @@ impl Serialize for Hash {
 impl<'de> Deserialize<'de> for Hash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
-            String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+            String::deserialize(deserializer)?
+                .parse()
+                .map_err(de::Error::custom)
         } else {
             let bytes = serde_bytes::ByteBuf::deserialize(deserializer)?;
-            let bytes = bytes.into_vec().try_into().map_err(|_| de::Error::custom("a hash has 32 bytes"))?;
+            let bytes = bytes
+                .into_vec()
+                .try_into()
+                .map_err(|_| de::Error::custom("a hash has 32 bytes"))?;
             Ok(Self(bytes))
         }
     }
@@ -121,7 +128,10 @@ fn to_cid(codec: u64, hash: &Hash) -> Cid {
 fn from_cid(codec: u64, cid: &Cid) -> Result<Hash, IdError> {
     let digest = cid.hash();
     if cid.codec() != codec || digest.code() != MULTIHASH_BLAKE3 {
-        return Err(IdError::OtherKind { codec: cid.codec(), hash: digest.code() });
+        return Err(IdError::OtherKind {
+            codec: cid.codec(),
+            hash: digest.code(),
+        });
     }
     let bytes = digest.digest().try_into().map_err(|_| IdError::NotAnId)?;
     Ok(Hash::from_bytes(bytes))
@@ -262,14 +272,23 @@ mod tests {
         assert_eq!(record.to_string().parse::<RecordId>(), Ok(record));
         let blob = BlobId::from_hash(Hash::of(b"blob"));
         assert!(blob.to_string().starts_with("bafkr4i"));
-        assert!(matches!(blob.to_string().parse::<RecordId>(), Err(IdError::OtherKind { .. })));
+        assert!(matches!(
+            blob.to_string().parse::<RecordId>(),
+            Err(IdError::OtherKind { .. })
+        ));
     }
 
     #[test]
     fn other_spellings_of_one_id_are_refused() {
         let text = RecordId::from_hash(Hash::of(b"x")).to_string();
-        assert_eq!(text.to_uppercase().parse::<RecordId>(), Err(IdError::NotAnId));
-        assert_eq!(format!("{text} ").parse::<RecordId>(), Err(IdError::NotAnId));
+        assert_eq!(
+            text.to_uppercase().parse::<RecordId>(),
+            Err(IdError::NotAnId)
+        );
+        assert_eq!(
+            format!("{text} ").parse::<RecordId>(),
+            Err(IdError::NotAnId)
+        );
         assert_eq!("".parse::<RecordId>(), Err(IdError::NotAnId));
     }
 }

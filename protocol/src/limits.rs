@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Bytes in a chunk group, the unit of BLAKE3 verification: 16 chunks of 1 KiB, as iroh-blobs uses it.
 pub const CHUNK_GROUP_BYTES: u64 = 16 * 1024;
 
+/// Nesting of arrays and maps in DAG-CBOR: our formats need 6; decoders recurse.
+pub const CBOR_DEPTH_MAX: usize = 32;
+
 /// A signed record. Large parts of a description are blobs; a record is read whole before it is verified.
 pub const RECORD_BYTES_MAX: usize = 48 * 1024;
 
