@@ -3,6 +3,7 @@
 pub mod api;
 pub mod config;
 pub mod disk;
+pub mod export;
 pub mod net;
 pub mod ops;
 pub mod store;

@@ -5,10 +5,23 @@
 //! send [`Event::Progress`] before. The same types cross the local API as JSON, one event a line,
 //! so that a command behaves alike with and without a daemon.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, future::Future, path::PathBuf};
 
 use opendag_protocol::{DatasetId, Hash, ManifestId, RecordId, Timestamp};
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+/// Whoever carries out operations: a node, or a daemon behind the local API.
+pub trait Operate: Clone + Send + Sync + 'static {
+    /// Carries `operation` out and sends what happens. The last event closes the operation or is
+    /// [`Event::Failed`]. Dropping the future cancels the operation; what was acknowledged stays. A
+    /// closed channel does not stop it.
+    fn run(
+        &self,
+        operation: Operation,
+        events: mpsc::Sender<Event>,
+    ) -> impl Future<Output = ()> + Send;
+}
 
 /// Publish a folder or file as the next version of a dataset. Ends in [`Event::Published`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -114,6 +127,25 @@ pub struct RotateRequest {
     pub owners: Vec<String>,
     /// How many of them must sign.
     pub threshold: u8,
+}
+
+/// A publisher key, by its local name. Ends in [`Event::Keys`] with that key.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeyRequest {
+    /// Local name of the key.
+    pub name: String,
+}
+
+/// A publisher key and the file that it goes to or comes from. Ends in [`Event::Keys`] with that key.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeyFileRequest {
+    /// Local name of the key.
+    pub name: String,
+    /// Absolute path. An export never replaces a file and makes it readable by its owner only; an
+    /// import refuses a file that others can read, and a name that is taken.
+    pub file: PathBuf,
 }
 
 /// How far a long operation is.
@@ -380,6 +412,16 @@ pub enum Event {
         /// What is wrong.
         bad: Vec<BadShard>,
     },
+    /// The signed records of a version: owner chain, manifest and newest head, in the order in which
+    /// they can be checked.
+    Exported {
+        /// The version.
+        manifest: ManifestId,
+        /// Its dataset's name.
+        name: String,
+        /// Signed records as base64 text: what [`crate::export`] puts into a file.
+        records: Vec<String>,
+    },
     /// Kept, let go, or removed.
     Changed {
         /// A sentence.
@@ -457,8 +499,16 @@ pub enum Operation {
     Gc,
     /// See [`RotateRequest`].
     Rotate(RotateRequest),
-    /// [`Event::Keys`].
+    /// The records of a version, to be carried as a file: [`Event::Exported`].
+    Export(LinkRequest),
+    /// All local publisher keys: [`Event::Keys`].
     Keys,
+    /// Make a publisher key.
+    KeyNew(KeyRequest),
+    /// Write a publisher key to a file.
+    KeyExport(KeyFileRequest),
+    /// Read a publisher key from a file.
+    KeyImport(KeyFileRequest),
     /// [`Event::Id`].
     Id,
     /// [`Event::Peers`].
