@@ -22,5 +22,5 @@ pub mod time;
 pub mod wire;
 
 pub use id::{BlobId, DatasetId, Hash, ManifestId, RecordId};
-// pub use path::DatasetPath;
+pub use path::DatasetPath;
 pub use time::{Time, Timestamp};
