@@ -1,8 +1,58 @@
 //! The local API and the gateway: a running node over HTTP on loopback.
 //!
-//! The API carries [`crate::ops`] for the command line; it needs the token of `api.json`. The gateway
-//! serves verified bytes of datasets, read-only and without a token.
+//! The API carries [`crate::ops`] for the command line: `POST /v1/<operation>` with the request as
+//! JSON, answered by one event a line. It needs the token that only the data directory's owner can
+//! read from `api.json`, and refuses web pages by their `Host` and `Origin`. A connection that is
+//! dropped cancels its operation. The gateway serves verified bytes of datasets, read-only and
+//! without a token.
 
+mod client;
+mod file;
 pub mod gateway;
+mod guard;
+mod http;
+mod server;
 
-pub use gateway::{GatewayError, GatewayFile, GatewaySource};
+use std::{io, net::SocketAddr, path::PathBuf};
+
+pub use client::ApiClient;
+pub use gateway::{GatewayError, GatewayFile, GatewayServer, GatewaySource};
+pub use server::ApiServer;
+
+/// Why the local API cannot be served or used.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The address is taken, not ours, or not allowed.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// `api.json` cannot be written, so that no command could find the daemon.
+    #[error("cannot write {path}", path = path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// `api.json` is there and cannot be read.
+    #[error("cannot read {path}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The system has no randomness for a token.
+    #[error("cannot make a token: the system gives no random bytes ({0})")]
+    Random(getrandom::Error),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,18 @@
-//! The read-only gateway: `GET /d/<dataset or manifest id>/<path>`.
+//! The read-only gateway: `GET` and `HEAD` of `/d/<dataset or manifest id>/<path>`, without a token.
+//!
+//! Bytes are verified as they are read; a range, `ETag` (the BLAKE3 hash) and conditions work as in
+//! RFC 9110. What strangers published is never run as a page of this origin: answers are sandboxed.
 
-use std::{future::Future, ops::Range};
+mod range;
+mod serve;
+
+use std::{future::Future, net::SocketAddr, ops::Range};
 
 use axum::body::Bytes;
 use opendag_protocol::{Hash, ManifestId, RecordId};
+use tokio::task::AbortHandle;
+
+use super::{ApiError, http};
 
 /// A file of a version that the gateway may serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,3 +66,37 @@ pub trait GatewaySource: Clone + Send + Sync + 'static {
 /// Bytes that the gateway asks for at a time, a multiple of the chunk group: small enough that many
 /// readers fit into memory, large enough that a read costs little beside its verification.
 pub const GATEWAY_READ_BYTES_MAX: u64 = 256 * 1024;
+
+/// The running gateway. Dropping it stops the listener and ends its connections.
+#[derive(Debug)]
+pub struct GatewayServer {
+    address: SocketAddr,
+    task: AbortHandle,
+}
+
+impl GatewayServer {
+    /// Listens on `address`; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// The address is taken or not of this machine.
+    pub async fn start<S: GatewaySource>(source: S, address: SocketAddr) -> Result<Self, ApiError> {
+        let (listener, address) = http::listen(address).await?;
+        let task = tokio::spawn(http::serve(listener, serve::router(source))).abort_handle();
+        Ok(Self { address, task })
+    }
+
+    /// The URL under which it answers, without a slash at the end.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for GatewayServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! The API's server side.
+
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, Path as UrlPath, RawQuery, Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use futures::stream;
+use serde_json::{Value, json};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::AbortHandle,
+};
+
+use super::{
+    ApiError,
+    file::{self, Announced, Token},
+    guard, http,
+};
+use crate::ops::{Event, Operate, Operation};
+
+/// Operations at a time: each may hold a transfer.
+const OPERATIONS_MAX: usize = 32;
+/// Events that wait for a slow client; then the operation waits.
+const EVENTS_QUEUED_MAX: usize = 64;
+/// Bytes of a request's body.
+const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a challenge, as text.
+const CHALLENGE_BYTES_MAX: usize = 128;
+
+/// The running API of a daemon. Dropping it stops the listener, cancels the operations that came
+/// through it and removes `api.json`.
+#[derive(Debug)]
+pub struct ApiServer {
+    address: SocketAddr,
+    _running: Running,
+}
+
+struct Running {
+    task: AbortHandle,
+    data_dir: PathBuf,
+    announced: Announced,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running")
+            .field("data_dir", &self.data_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+        file::remove(&self.data_dir, &self.announced);
+    }
+}
+
+impl ApiServer {
+    /// Listens on a free port of 127.0.0.1, makes a token, and tells both in `api.json` of the data
+    /// directory, which must be locked by the caller.
+    ///
+    /// # Errors
+    /// No port, no randomness, or `api.json` cannot be written.
+    pub async fn start<O: Operate>(node: O, data_dir: &Path) -> Result<Self, ApiError> {
+        let (listener, address) = http::listen((Ipv4Addr::LOCALHOST, 0).into()).await?;
+        let token = Token::random()?;
+        let app = router(node, token.clone());
+        let task = tokio::spawn(http::serve(listener, app)).abort_handle();
+        let announced = Announced { address, token };
+        let running = Running {
+            task,
+            data_dir: data_dir.to_owned(),
+            announced,
+        };
+        file::write(data_dir, &running.announced)?;
+        Ok(Self {
+            address,
+            _running: running,
+        })
+    }
+
+    /// The URL under which it answers, without a slash at the end.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+struct Shared<O> {
+    node: O,
+    token: Token,
+    slots: Arc<Semaphore>,
+}
+
+fn router<O: Operate>(node: O, token: Token) -> Router {
+    let slots = Arc::new(Semaphore::new(OPERATIONS_MAX));
+    let shared = Arc::new(Shared { node, token, slots });
+    Router::new()
+        .route("/v1/{operation}", post(operate::<O>))
+        .route("/v1/hello", get(hello::<O>))
+        .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
+        .layer(middleware::from_fn(check))
+        .with_state(shared)
+}
+
+async fn check(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    if let Err(status) = guard::check_host(headers).and_then(|()| guard::check_origin(headers)) {
+        return status.into_response();
+    }
+    next.run(request).await
+}
+
+/// Proves to a client that this is the daemon of its data directory, before it sends the token:
+/// another local user may listen on the port of a daemon that is gone.
+async fn hello<O: Operate>(
+    State(shared): State<Arc<Shared<O>>>,
+    RawQuery(challenge): RawQuery,
+) -> Response {
+    let challenge = challenge.unwrap_or_default();
+    if challenge.len() > CHALLENGE_BYTES_MAX {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
+    let proof = data_encoding::HEXLOWER.encode(&shared.token.proof(challenge.as_bytes()));
+    axum::Json(json!({ "api": 1, "proof": proof })).into_response()
+}
+
+async fn operate<O: Operate>(
+    State(shared): State<Arc<Shared<O>>>,
+    UrlPath(name): UrlPath<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Err(status) = guard::check_token(&headers, &shared.token) {
+        return status.into_response();
+    }
+    let operation = match parse(name, &body) {
+        Ok(operation) => operation,
+        Err(error) => {
+            let message = format!("The request is not understood: {error}.");
+            return one_event(
+                StatusCode::BAD_REQUEST,
+                &Event::Failed {
+                    message,
+                    exit_code: 2,
+                },
+            );
+        }
+    };
+    let Ok(slot) = Arc::clone(&shared.slots).try_acquire_owned() else {
+        let message = "The daemon is busy with other operations: try again later.".to_owned();
+        let failed = Event::Failed {
+            message,
+            exit_code: 1,
+        };
+        return one_event(StatusCode::SERVICE_UNAVAILABLE, &failed);
+    };
+    let (sender, events) = mpsc::channel(EVENTS_QUEUED_MAX);
+    let node = shared.node.clone();
+    let task = tokio::spawn(async move { node.run(operation, sender).await });
+    let running = RunningOperation {
+        events,
+        task: task.abort_handle(),
+        _slot: slot,
+    };
+    let lines = stream::unfold(running, |mut running| async move {
+        let event = running.events.recv().await?;
+        Some((Ok::<_, Infallible>(line(&event)), running))
+    });
+    (
+        [(header::CONTENT_TYPE, "application/x-ndjson")],
+        Body::from_stream(lines),
+    )
+        .into_response()
+}
+
+/// Lives as long as the response's body, which the server drops with the connection.
+struct RunningOperation {
+    events: mpsc::Receiver<Event>,
+    task: AbortHandle,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Drop for RunningOperation {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn parse(name: String, body: &[u8]) -> Result<Operation, serde_json::Error> {
+    let mut operation = serde_json::Map::from_iter([("op".to_owned(), Value::String(name))]);
+    if !body.is_empty() {
+        operation.insert("request".to_owned(), serde_json::from_slice(body)?);
+    }
+    serde_json::from_value(Value::Object(operation))
+}
+
+fn line(event: &Event) -> Bytes {
+    let line = serde_json::to_string(event).unwrap_or_else(|error| {
+        let message = format!("The answer cannot be written as JSON: {error}.");
+        json!({ "event": "failed", "message": message, "exit_code": 1 }).to_string()
+    });
+    Bytes::from(line + "\n")
+}
+
+fn one_event(status: StatusCode, event: &Event) -> Response {
+    (
+        status,
+        [(header::CONTENT_TYPE, "application/x-ndjson")],
+        line(event),
+    )
+        .into_response()
+}
