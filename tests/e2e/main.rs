@@ -1,1 +1,27 @@
-//! e2e
+//! OpenDAG's main job through the built binary: real processes on 127.0.0.1.
+//!
+//! A test of a promise begins with its name (`p1_` to `p9_`, see `specs/threats.md`); what runs at
+//! full size is in `tests/src/bin/heavy.rs`.
+
+#[cfg(test)]
+mod altered;
+#[cfg(test)]
+mod common;
+#[cfg(test)]
+mod confine;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod discover;
+#[cfg(test)]
+mod files;
+#[cfg(test)]
+mod inputs;
+#[cfg(test)]
+mod keep;
+#[cfg(test)]
+mod story;
+#[cfg(test)]
+mod versions;

@@ -10,11 +10,12 @@
 )]
 
 pub mod measure;
+pub mod netns;
 pub mod process;
 pub mod tree;
 pub mod world;
 
-pub use process::{Finished, Running};
+pub use process::{Finished, Running, Signal};
 pub use tree::Tree;
 pub use world::{Daemon, Node, World};
 

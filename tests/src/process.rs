@@ -9,7 +9,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use rustix::process::{Pid, Signal};
+use rustix::process::Pid;
+pub use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::measure;

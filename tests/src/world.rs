@@ -3,6 +3,10 @@
 use std::{
     ffi::OsStr,
     fs,
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
@@ -78,9 +82,36 @@ impl World {
             network: self.network.clone(),
             listen: "/ip4/127.0.0.1/tcp/0".to_owned(),
             namespace: None,
+            user: None,
         }
     }
+
+    /// A node run by a user that the machine does not know; `None` unless this user is root.
+    pub fn stranger(&self, name: &str) -> Result<Option<Node>> {
+        let home = self.path(format!("{name}.home"));
+        fs::create_dir_all(&home)?;
+        if chown(&home, Some(STRANGER), Some(STRANGER)).is_err() {
+            return Ok(None);
+        }
+        // The build folder may lie where only its owner may look.
+        let binary = self.path("opendag-for-strangers");
+        fs::copy(&self.binary, &binary)?;
+        fs::set_permissions(self.dir.path(), PermissionsExt::from_mode(0o755))?;
+        fs::set_permissions(&binary, PermissionsExt::from_mode(0o755))?;
+        let node = Node {
+            data_dir: home.join("data"),
+            cwd: home.clone(),
+            home,
+            user: Some(STRANGER),
+            binary,
+            ..self.node(name)
+        };
+        Ok(Some(node))
+    }
 }
+
+/// A user id that no system gives to anybody.
+const STRANGER: u32 = 54_321;
 
 /// A data directory and how to run commands on it.
 #[derive(Clone, Debug)]
@@ -93,6 +124,7 @@ pub struct Node {
     network: String,
     listen: String,
     namespace: Option<String>,
+    user: Option<u32>,
 }
 
 impl Node {
@@ -126,10 +158,7 @@ impl Node {
     /// Writes its `config.toml`.
     pub fn config(&self, text: &str) -> Result<&Self> {
         fs::create_dir_all(&self.data_dir)?;
-        fs::set_permissions(
-            &self.data_dir,
-            std::os::unix::fs::PermissionsExt::from_mode(0o700),
-        )?;
+        fs::set_permissions(&self.data_dir, PermissionsExt::from_mode(0o700))?;
         fs::write(self.data_dir.join("config.toml"), text)?;
         Ok(self)
     }
@@ -149,6 +178,9 @@ impl Node {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
+        }
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
         }
         command
             .env("HOME", &self.home)

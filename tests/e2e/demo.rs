@@ -1,0 +1,60 @@
+//! The whole story in one command, as the README begins with it.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use opendag_tests::{MIB, Tree};
+
+use crate::common::{ensure_says, world};
+
+#[test]
+fn demo_ends_with_equal_trees() -> Result<()> {
+    let world = world()?;
+    let mut tree = Tree::interesting(61);
+    for index in 0..12 {
+        tree = tree.file(&format!("part{index}.bin"), 2 * MIB);
+    }
+    let source = tree.write(&world.path("source"))?;
+    let demo = world
+        .node("demo")
+        .start(["testnet", "demo", &source.display().to_string()])?;
+    demo.finish(Duration::from_secs(120))?.ok()?;
+    Ok(())
+}
+
+#[test]
+fn demo_of_a_missing_folder_says_so() -> Result<()> {
+    let world = world()?;
+    let finished = world
+        .node("demo")
+        .run(["testnet", "demo", "/no/such/folder"])?
+        .code(2)?;
+    ensure_says(&finished, &["/no/such/folder"])
+}
+
+#[test]
+fn a_testnet_ends_with_all_its_nodes() -> Result<()> {
+    let world = world()?;
+    let folder = world.path("net");
+    let node = world.node("testnet");
+    let mut command = node.command(["--json", "testnet", "up", "--nodes", "2"]);
+    command.env("TMPDIR", &folder);
+    std::fs::create_dir_all(&folder)?;
+    let mut up = opendag_tests::Running::start("testnet up", command)?;
+    let ready = up.wait_for("that it is up", Duration::from_secs(60), |event| {
+        event["nodes"].is_array()
+    })?;
+    ensure!(
+        ready["nodes"].as_array().map(Vec::len) == Some(2),
+        "{ready}"
+    );
+    for node in ready["nodes"].as_array().into_iter().flatten() {
+        ensure!(
+            node["peer"].is_string() && node["api"].is_string() && node["data_dir"].is_string(),
+            "{node}"
+        );
+    }
+    up.signal(opendag_tests::Signal::INT)?;
+    up.finish(Duration::from_secs(15))?.ok()?;
+    Ok(())
+}

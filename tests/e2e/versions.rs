@@ -1,0 +1,277 @@
+//! Versions of one dataset: which one a link means, now and after restarts.
+
+use std::fs;
+
+use anyhow::{Result, ensure};
+use opendag_tests::{
+    Tree,
+    world::{number, text},
+};
+
+use crate::common::{ensure_equal, ensure_says, world};
+
+#[test]
+fn a_second_publish_makes_the_next_version() -> Result<()> {
+    let world = world()?;
+    let tree = Tree::interesting(81);
+    let (old, new) = (
+        tree.write(&world.path("old"))?,
+        tree.write(&world.path("new"))?,
+    );
+    fs::write(new.join("added.txt"), b"added")?;
+    fs::write(new.join("sizes/1.bin"), b"changed")?;
+    fs::remove_file(new.join("sizes/1023.bin"))?;
+    let publisher = world.node("publisher").daemon::<&str>([])?;
+    let first = publisher.node().publish(&old, "data")?;
+    let second = publisher.node().publish(&new, "data")?;
+    ensure!(number(&first, "sequence")? == 0 && number(&second, "sequence")? == 1);
+    ensure!(first["dataset"] == second["dataset"]);
+    let shown = publisher
+        .node()
+        .run(["show", &text(&second, "manifest")?])?
+        .ok()?
+        .event("versions")?;
+    ensure!(
+        shown["versions"][0]["parent"] == first["manifest"],
+        "{shown}"
+    );
+
+    let (node, peer) = (world.node("fetcher"), ["--peer", publisher.address()?]);
+    node.fetch(&text(&first, "manifest")?, &world.path("exactly"), &peer)?
+        .ok()?;
+    ensure_equal(&old, &world.path("exactly"))?;
+    let newest = node
+        .fetch(&text(&first, "dataset")?, &world.path("newest"), &peer)?
+        .ok()?
+        .event("fetched")?;
+    ensure_equal(&new, &world.path("newest"))?;
+    ensure!(newest["manifest"] == second["manifest"]);
+    // What the old version already gave is not fetched again.
+    ensure!(number(&newest, "received_bytes")? < 100_000, "{newest}");
+
+    let log = publisher
+        .node()
+        .run(["log", "data"])?
+        .ok()?
+        .event("versions")?;
+    ensure!(log["versions"].as_array().map(Vec::len) == Some(2), "{log}");
+    let diff = publisher
+        .node()
+        .run([
+            "diff",
+            &text(&first, "manifest")?,
+            &text(&second, "manifest")?,
+        ])?
+        .ok()?
+        .event("diff")?;
+    let paths = |kind: &str| {
+        diff[kind]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|file| file["path"].clone())
+            .collect::<Vec<_>>()
+    };
+    ensure!(paths("added") == ["added.txt"], "{diff}");
+    ensure!(paths("removed") == ["sizes/1023.bin"], "{diff}");
+    ensure!(paths("changed") == ["sizes/1.bin"], "{diff}");
+    Ok(())
+}
+
+#[test]
+fn publishing_the_same_again_makes_no_version() -> Result<()> {
+    let world = world()?;
+    let source = Tree::interesting(82).write(&world.path("source"))?;
+    let node = world.node("publisher");
+    let first = node.publish(&source, "data")?;
+    let again = node.publish(&source, "data")?;
+    ensure!(
+        first["manifest"] == again["manifest"] && again["new"] == false,
+        "{again}"
+    );
+    Ok(())
+}
+
+#[test]
+fn p7_an_old_head_changes_nothing_also_after_a_restart() -> Result<()> {
+    let world = world()?;
+    let (old, new) = (world.path("old"), world.path("new"));
+    Tree::new(83).file("x", 10).write(&old)?;
+    Tree::new(84).file("x", 10).write(&new)?;
+    let publisher = world.node("publisher").daemon::<&str>([])?;
+    let first = publisher.node().publish(&old, "data")?;
+    let dataset = text(&first, "dataset")?;
+    // This one sees only the first version, and repeats it to whoever asks.
+    let behind = world.node("behind");
+    let daemon = behind.daemon::<&str>([])?;
+    behind
+        .fetch(
+            &dataset,
+            &world.path("a"),
+            &["--peer", publisher.address()?],
+        )?
+        .ok()?;
+    daemon.stop()?;
+
+    let second = publisher.node().publish(&new, "data")?;
+    let reader = world.node("reader");
+    let seen = reader
+        .fetch(
+            &dataset,
+            &world.path("b"),
+            &["--peer", publisher.address()?],
+        )?
+        .ok()?
+        .event("fetched")?;
+    ensure!(seen["manifest"] == second["manifest"]);
+    publisher.stop()?;
+
+    let daemon = behind.daemon::<&str>([])?;
+    let stale = ["--peer", daemon.address()?];
+    for _ in 0..2 {
+        let shown = reader
+            .run(["show", &dataset, stale[0], stale[1]])?
+            .ok()?
+            .event("versions")?;
+        ensure!(
+            shown["versions"][0]["manifest"] == second["manifest"],
+            "{shown}"
+        );
+        let again = reader
+            .fetch(&dataset, &world.path("b"), &stale)?
+            .ok()?
+            .event("fetched")?;
+        ensure!(again["manifest"] == second["manifest"]);
+    }
+    // Negative control: who does not know better takes the old one.
+    let fresh = world
+        .node("fresh")
+        .fetch(&dataset, &world.path("c"), &stale)?
+        .ok()?
+        .event("fetched")?;
+    ensure!(fresh["manifest"] == first["manifest"]);
+    Ok(())
+}
+
+#[test]
+fn p7_gossip_and_asking_bring_the_newest_to_a_running_node() -> Result<()> {
+    let world = world()?;
+    let (old, new) = (world.path("old"), world.path("new"));
+    Tree::new(85).file("x", 10).write(&old)?;
+    Tree::new(86).file("x", 10).write(&new)?;
+    let publisher = world.node("publisher").daemon::<&str>([])?;
+    let first = publisher.node().publish(&old, "data")?;
+    let mirror = world
+        .node("mirror")
+        .daemon(["--bootstrap", publisher.address()?])?;
+    let dataset = text(&first, "dataset")?;
+    mirror.node().fetch(&dataset, &world.path("a"), &[])?.ok()?;
+    let second = publisher.node().publish(&new, "data")?;
+    let fetched = mirror
+        .node()
+        .fetch(&dataset, &world.path("b"), &[])?
+        .ok()?
+        .event("fetched")?;
+    ensure!(fetched["manifest"] == second["manifest"], "{fetched}");
+    ensure_equal(&new, &world.path("b"))
+}
+
+#[test]
+fn rotated_owners_publish_on_and_the_id_stays() -> Result<()> {
+    let world = world()?;
+    let source = Tree::new(87).file("x", 10).write(&world.path("source"))?;
+    let publisher = world.node("publisher").daemon::<&str>([])?;
+    let node = publisher.node();
+    let first = node.publish(&source, "data")?;
+    node.run(["key", "new", "second"])?.ok()?;
+    let rotated = node
+        .run(["key", "rotate", "data", "--owner", "second"])?
+        .ok()?
+        .event("rotated")?;
+    ensure!(
+        rotated["dataset"] == first["dataset"] && number(&rotated, "sequence")? == 1,
+        "{rotated}"
+    );
+    fs::write(source.join("y"), b"y")?;
+    let path = source.display().to_string();
+    let second = node
+        .run(["publish", &path, "--name", "data", "--key", "second"])?
+        .ok()?
+        .event("published")?;
+    ensure!(
+        second["dataset"] == first["dataset"] && number(&second, "sequence")? == 1,
+        "{second}"
+    );
+
+    let output = world.path("fetched");
+    let dataset = text(&first, "dataset")?;
+    world
+        .node("fetcher")
+        .fetch(&dataset, &output, &["--peer", publisher.address()?])?
+        .ok()?;
+    ensure_equal(&source, &output)
+}
+
+#[test]
+fn keys_can_be_taken_to_another_node() -> Result<()> {
+    let world = world()?;
+    let source = Tree::new(88).file("x", 10).write(&world.path("source"))?;
+    let (one, two) = (world.node("one"), world.node("two"));
+    one.publish(&source, "data")?;
+    let file = world.path("default.key");
+    let path = file.display().to_string();
+    one.run(["key", "export", "default", &path])?.ok()?;
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file)?.permissions());
+    ensure!(
+        mode & 0o077 == 0,
+        "others may read an exported key: {mode:o}"
+    );
+    two.run(["key", "import", &path, "--name", "moved"])?.ok()?;
+    let keys = |node: &opendag_tests::Node| node.run(["key", "list"])?.ok()?.event("keys");
+    let (one, two) = (keys(&one)?, keys(&two)?);
+    ensure!(
+        one["keys"][0]["public"] == two["keys"][0]["public"] && two["keys"][0]["name"] == "moved",
+        "{one} {two}"
+    );
+    Ok(())
+}
+
+#[test]
+fn lineage_is_kept_and_shown() -> Result<()> {
+    let world = world()?;
+    let node = world.node("publisher");
+    let first = node.publish(&Tree::new(89).file("x", 10).write(&world.path("a"))?, "raw")?;
+    let derived = Tree::new(90)
+        .file("y", 10)
+        .write(&world.path("b"))?
+        .display()
+        .to_string();
+    let manifest = text(&first, "manifest")?;
+    let args = [
+        "publish",
+        &derived,
+        "--name",
+        "clean",
+        "--derived-from",
+        &manifest,
+        "--license",
+        "CC-BY-4.0",
+    ];
+    node.run(args)?.ok()?;
+    let shown = node.run(["show", "clean"])?.ok()?.event("versions")?;
+    ensure!(
+        shown["versions"][0]["derived_from"][0] == first["manifest"],
+        "{shown}"
+    );
+    let refused = node
+        .run([
+            "publish",
+            &derived,
+            "--name",
+            "clean",
+            "--license",
+            "Not A Licence",
+        ])?
+        .code(2)?;
+    ensure_says(&refused, &["licen"])
+}
