@@ -37,3 +37,9 @@ pub const DESCRIPTION_BLOB_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// A frame on a stream. Longer lists are sent in several frames.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+
+/// The media type of a file: two names of at most 127 bytes with `/` between them (RFC 6838, section 4.2).
+pub const MEDIA_TYPE_BYTES_MAX: usize = 255;
+
+/// The licence of a single file, where it differs from the version's.
+pub const ENTRY_LICENSE_BYTES_MAX: usize = 255;

@@ -2,6 +2,8 @@
 //!
 //! Source: `specs/protocols.md`.
 
+mod bounded;
 mod groups;
 
+pub use bounded::{BoundedBytes, BoundedVec, TooMany};
 pub use groups::{GroupRange, GroupRanges, groups_in};
