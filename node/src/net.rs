@@ -1,1 +1,111 @@
-//! net.
+//! The network: one libp2p swarm in one task, behind a handle that can be cloned.
+//!
+//! The task owns the swarm and never waits; callers wait on replies, each with a deadline. Bytes of
+//! transfers never pass through the task: [`Net::open`] and [`Inbound::streams`] hand out streams
+//! that their users read and write themselves. Source: `specs/network.md`.
+
+mod addresses;
+mod behaviour;
+mod command;
+mod dial;
+mod error;
+mod handle;
+mod identify;
+mod limits;
+mod pending;
+mod race;
+mod stream;
+mod streams;
+mod task;
+mod transport;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+pub use error::{ConnectError, NetError, OpenError};
+pub use handle::Net;
+pub use libp2p::{Multiaddr, PeerId};
+pub use limits::NetCounters;
+pub use stream::{InboundStream, Stream, StreamProtocol};
+use tokio::sync::mpsc;
+
+/// What a node needs to know to join a network.
+#[derive(Clone)]
+pub struct NetConfig {
+    /// Seed of the node's ed25519 key, which is its identity.
+    pub keypair_seed: [u8; 32],
+    /// Name of the network; it goes into every protocol name and every handshake, so that nodes of
+    /// different networks never talk. 1 to 32 characters of `a-z`, `0-9`, `-`.
+    pub network: String,
+    /// Where to listen; none: only outgoing connections. If all are loopback addresses, the node
+    /// sends nothing to any other machine.
+    pub listen: Vec<Multiaddr>,
+    /// Peers to stay connected to, with or without `/p2p/<peer>`.
+    pub bootstrap: Vec<Multiaddr>,
+    /// Take part in the DHT.
+    pub dht: bool,
+    /// Store and answer for others in the DHT: daemons do, short-lived commands do not.
+    pub dht_server: bool,
+    /// Find peers on the local network. Ignored by a node that listens on loopback only.
+    pub mdns: bool,
+    /// Judges a value before the DHT stores or returns it.
+    pub validate_head: HeadValidator,
+}
+
+/// Judges `(key, value)` of the DHT: is the value a head of the dataset whose hash is the key?
+///
+/// It runs inside the network task: it must be quick and must not block.
+pub type HeadValidator = std::sync::Arc<dyn Fn(&[u8], &[u8]) -> bool + Send + Sync>;
+
+/// A peer and where it may be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerAddr {
+    /// Its id.
+    pub peer: PeerId,
+    /// Its addresses, without `/p2p`.
+    pub addrs: Vec<Multiaddr>,
+}
+
+/// A connected peer.
+#[derive(Clone, Debug)]
+pub struct PeerInfo {
+    /// Its id.
+    pub peer: PeerId,
+    /// Remote addresses of its connections.
+    pub addresses: Vec<Multiaddr>,
+    /// Its agent string: at most 64 characters, control characters escaped.
+    pub agent: Option<String>,
+    /// Round trip, as the last ping measured it.
+    pub rtt: Option<Duration>,
+}
+
+/// What reaches a node from outside.
+#[derive(Debug)]
+pub struct Inbound {
+    /// Streams that peers opened. Read it quickly: when it is full, streams are refused.
+    pub streams: mpsc::Receiver<InboundStream>,
+    /// Everything else. When it is full, events are dropped and counted.
+    pub events: mpsc::Receiver<NetEvent>,
+}
+
+/// Something that happened on the network.
+#[derive(Debug)]
+pub enum NetEvent {
+    /// The first connection to a peer of our network is up.
+    PeerConnected {
+        /// The peer.
+        peer: PeerId,
+    },
+    /// The last connection to a peer is gone.
+    PeerDisconnected {
+        /// The peer.
+        peer: PeerId,
+    },
+    /// The node listens on one more address.
+    Listening {
+        /// The address, without `/p2p`.
+        addr: Multiaddr,
+    },
+}

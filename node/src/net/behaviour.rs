@@ -1,0 +1,80 @@
+//! All protocols of a node, and the swarm that runs them.
+
+use std::{num::NonZeroU8, sync::Arc};
+
+use libp2p::{
+    Swarm,
+    connection_limits::{self, ConnectionLimits},
+    identify,
+    identity::Keypair,
+    memory_connection_limits, ping,
+    swarm::{self, NetworkBehaviour},
+};
+
+use super::{
+    NetConfig, NetError,
+    addresses::Policy,
+    identify::protocol_version,
+    limits::{
+        ADDRESSES_PER_PEER_MAX, CONNECTIONS_IN_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX,
+        IDLE_TIMEOUT, MEMORY_MAX, PENDING_IN_MAX, PENDING_OUT_MAX, STREAMS_NEGOTIATING_MAX,
+    },
+    streams, transport,
+};
+
+/// Peers whose identify answers libp2p keeps for its own use; we keep addresses ourselves.
+const IDENTIFY_CACHE: usize = 0;
+
+/// Everything that runs on a connection. The limits come first: what they refuse costs nothing else.
+#[derive(NetworkBehaviour)]
+pub(super) struct Behaviour {
+    limits: connection_limits::Behaviour,
+    memory: memory_connection_limits::Behaviour,
+    pub(super) ping: ping::Behaviour,
+    pub(super) identify: identify::Behaviour,
+    pub(super) streams: streams::Behaviour,
+}
+
+fn connection_limits() -> ConnectionLimits {
+    ConnectionLimits::default()
+        .with_max_established(Some(CONNECTIONS_MAX))
+        .with_max_established_incoming(Some(CONNECTIONS_IN_MAX))
+        .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER_MAX))
+        .with_max_pending_incoming(Some(PENDING_IN_MAX))
+        .with_max_pending_outgoing(Some(PENDING_OUT_MAX))
+}
+
+/// Builds the swarm of a node; nothing is sent yet.
+pub(super) fn build(
+    config: &NetConfig,
+    key: &Keypair,
+    policy: Arc<Policy>,
+    streams: streams::Behaviour,
+) -> Result<Swarm<Behaviour>, NetError> {
+    let transport = transport::build(key, &config.network, policy)?;
+    let identify = identify::Config::new(protocol_version(&config.network), key.public())
+        .with_agent_version(concat!("opendag/", env!("CARGO_PKG_VERSION")).to_owned())
+        .with_push_listen_addr_updates(true)
+        .with_cache_size(IDENTIFY_CACHE);
+    let behaviour = Behaviour {
+        limits: connection_limits::Behaviour::new(connection_limits()),
+        memory: memory_connection_limits::Behaviour::with_max_bytes(MEMORY_MAX),
+        ping: ping::Behaviour::new(ping::Config::new()),
+        identify: identify::Behaviour::new(identify),
+        streams,
+    };
+    // All addresses of a peer are tried at once; the transport lets TCP go first.
+    let concurrency = u8::try_from(ADDRESSES_PER_PEER_MAX)
+        .ok()
+        .and_then(NonZeroU8::new);
+    let config = swarm::Config::with_tokio_executor()
+        .with_idle_connection_timeout(IDLE_TIMEOUT)
+        .with_max_negotiating_inbound_streams(STREAMS_NEGOTIATING_MAX)
+        .with_dial_concurrency_factor(concurrency.unwrap_or(NonZeroU8::MIN));
+    Ok(Swarm::new(
+        transport,
+        behaviour,
+        key.public().to_peer_id(),
+        config,
+    ))
+}

@@ -1,0 +1,311 @@
+//! Connections: who asks for them, how they come up, and how they go.
+
+use libp2p::{
+    Multiaddr, PeerId,
+    core::ConnectedPoint,
+    multiaddr::Protocol,
+    swarm::{
+        ConnectionId, DialError,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+
+use super::{
+    ConnectError, NetEvent, PeerAddr,
+    addresses::without_peer,
+    command::ConnectReply,
+    limits::{BOOTSTRAP_RETRY, CONFIRM_TIMEOUT, CONNECT_TIMEOUT},
+    pending::{Entry, Reply, Waiting},
+    task::{Connection, Peer, Task},
+    transport::Kind,
+};
+
+/// A peer to stay connected to.
+#[derive(Debug)]
+pub(super) struct Bootstrap {
+    pub(super) addr: Multiaddr,
+    /// Who is there, once known.
+    pub(super) peer: Option<PeerId>,
+    pub(super) next_try: Instant,
+}
+
+impl Bootstrap {
+    pub(super) fn new(addr: &Multiaddr) -> Self {
+        Self {
+            addr: without_peer(addr),
+            peer: peer_in(addr),
+            next_try: Instant::now(),
+        }
+    }
+}
+
+/// The peer that an address ends with.
+pub(super) fn peer_in(addr: &Multiaddr) -> Option<PeerId> {
+    match addr.iter().last() {
+        Some(Protocol::P2p(peer)) => Some(peer),
+        _ => None,
+    }
+}
+
+impl Task {
+    /// Connects to `peer` at the given addresses or at those that are known.
+    pub(super) fn connect(
+        &mut self,
+        peer: &PeerAddr,
+        reply: ConnectReply,
+        permit: Option<OwnedSemaphorePermit>,
+    ) {
+        let id = peer.peer;
+        if self.is_confirmed(&id) {
+            let _ = reply.send(Ok(id));
+            return;
+        }
+        for addr in peer.addrs.iter().rev() {
+            self.book.add(id, addr);
+        }
+        let reply = Reply::Connect {
+            reply,
+            dialled: false,
+        };
+        self.pending.add(
+            Waiting::Peer(id),
+            Entry::new(reply, CONNECT_TIMEOUT, permit),
+        );
+        self.dial_waiting(id);
+    }
+
+    /// Connects to whoever is at `addr`, which the user vouches for.
+    pub(super) fn dial(
+        &mut self,
+        addr: &Multiaddr,
+        reply: ConnectReply,
+        permit: Option<OwnedSemaphorePermit>,
+    ) {
+        self.policy.trust(addr);
+        if let Some(peer) = peer_in(addr) {
+            self.connect(
+                &PeerAddr {
+                    peer,
+                    addrs: vec![addr.clone()],
+                },
+                reply,
+                permit,
+            );
+            return;
+        }
+        let opts = DialOpts::from(addr.clone());
+        let what = Waiting::Connection(opts.connection_id());
+        let reply = Reply::Connect {
+            reply,
+            dialled: true,
+        };
+        match self.swarm.dial(opts) {
+            Ok(()) => self
+                .pending
+                .add(what, Entry::new(reply, CONNECT_TIMEOUT, permit)),
+            Err(error) => reply.connected(Err(ConnectError::Unreachable(Box::new(error)))),
+        }
+    }
+
+    /// Dials for those who wait for a connection to `peer`, unless it is there or being dialled.
+    fn dial_waiting(&mut self, peer: PeerId) {
+        let addrs = self.book.get(&peer, &self.policy);
+        let opts = DialOpts::peer_id(peer)
+            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .addresses(addrs)
+            .extend_addresses_through_behaviour()
+            .build();
+        match self.swarm.dial(opts) {
+            Ok(()) => {
+                let mut waiting = self.pending.take(&Waiting::Peer(peer));
+                for entry in &mut waiting {
+                    if let Reply::Connect { dialled, .. } = &mut entry.reply {
+                        *dialled = true;
+                    }
+                }
+                for entry in waiting {
+                    self.pending.add(Waiting::Peer(peer), entry);
+                }
+            }
+            // Connected but not confirmed yet, or being dialled: either ends the waiting.
+            Err(DialError::DialPeerConditionFalse(_)) => {}
+            Err(DialError::NoAddresses) => {
+                for entry in self.pending.take(&Waiting::Peer(peer)) {
+                    entry.reply.connected(Err(ConnectError::NoAddress { peer }));
+                }
+            }
+            Err(DialError::Denied { .. }) => {
+                for entry in self.pending.take(&Waiting::Peer(peer)) {
+                    entry.reply.connected(Err(ConnectError::Banned { peer }));
+                }
+            }
+            Err(error) => {
+                // One failure, possibly several who wait: each gets its own.
+                let mut error = Some(error);
+                for entry in self.pending.take(&Waiting::Peer(peer)) {
+                    let error = error.take().unwrap_or(DialError::Aborted);
+                    entry
+                        .reply
+                        .connected(Err(ConnectError::Unreachable(Box::new(error))));
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_dial_failed(
+        &mut self,
+        connection: ConnectionId,
+        peer: Option<PeerId>,
+        error: DialError,
+    ) {
+        tracing::debug!(?peer, %error, "dial failed");
+        let mut failed = self.pending.take(&Waiting::Connection(connection));
+        let mut again = None;
+        if let Some(peer) = peer {
+            if let DialError::WrongPeerId { address, .. } = &error {
+                self.book.remove(&peer, &without_peer(address));
+            }
+            for entry in self.pending.take(&Waiting::Peer(peer)) {
+                if matches!(entry.reply, Reply::Connect { dialled: false, .. }) {
+                    // It came with addresses of its own while another dial ran.
+                    self.pending.add(Waiting::Peer(peer), entry);
+                    again = Some(peer);
+                } else {
+                    failed.push(entry);
+                }
+            }
+        }
+        let mut error = Some(error);
+        for entry in failed {
+            let error = error.take().unwrap_or(DialError::Aborted);
+            entry
+                .reply
+                .connected(Err(ConnectError::Unreachable(Box::new(error))));
+        }
+        if let Some(peer) = again {
+            self.dial_waiting(peer);
+        }
+    }
+
+    pub(super) fn on_connected(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        endpoint: &ConnectedPoint,
+    ) {
+        let addr = without_peer(endpoint.get_remote_address());
+        let kind = match endpoint {
+            ConnectedPoint::Dialer { .. } => Kind::of(&addr),
+            ConnectedPoint::Listener { local_addr, .. } => Kind::of(local_addr),
+        };
+        let state = self.peers.entry(peer).or_insert_with(Peer::new);
+        state.connections.insert(
+            connection,
+            Connection {
+                addr: addr.clone(),
+                pings_lost: 0,
+            },
+        );
+        if endpoint.is_dialer() {
+            self.book.add(peer, &addr);
+            for bootstrap in &mut self.bootstrap {
+                if bootstrap.addr == addr {
+                    bootstrap.peer = Some(peer);
+                }
+            }
+        }
+        for entry in self.pending.take(&Waiting::Connection(connection)) {
+            self.pending.add(Waiting::Peer(peer), entry);
+        }
+        // The handshake over TCP has proven the network's name; over QUIC identify will.
+        if kind == Kind::Tcp || self.is_confirmed(&peer) {
+            self.on_confirmed(peer);
+        }
+    }
+
+    /// The peer has shown that it belongs to our network.
+    pub(super) fn on_confirmed(&mut self, peer: PeerId) {
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        let new = !std::mem::replace(&mut state.confirmed, true);
+        for entry in self.pending.take(&Waiting::Peer(peer)) {
+            entry.reply.connected(Ok(peer));
+        }
+        if new {
+            self.emit(NetEvent::PeerConnected { peer });
+        }
+    }
+
+    /// The peer belongs to another network.
+    pub(super) fn on_other_network(&mut self, peer: PeerId) {
+        tracing::debug!(%peer, "belongs to another network");
+        for entry in self.pending.take(&Waiting::Peer(peer)) {
+            entry
+                .reply
+                .connected(Err(ConnectError::OtherNetwork { peer }));
+        }
+        let _ = self.swarm.disconnect_peer_id(peer);
+    }
+
+    pub(super) fn on_disconnected(&mut self, peer: PeerId, connection: ConnectionId) {
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        state.connections.remove(&connection);
+        if !state.connections.is_empty() {
+            return;
+        }
+        let confirmed = state.confirmed;
+        self.peers.remove(&peer);
+        if confirmed {
+            self.emit(NetEvent::PeerDisconnected { peer });
+            return;
+        }
+        for entry in self.pending.take(&Waiting::Peer(peer)) {
+            let error = Box::new(DialError::Aborted);
+            entry.reply.connected(Err(ConnectError::Unreachable(error)));
+        }
+    }
+
+    /// Ends what is late, and dials bootstrap peers that are away.
+    pub(super) fn on_tick(&mut self, now: Instant) {
+        for (_, entry) in self.pending.expired(now) {
+            entry.reply.connected(Err(ConnectError::Timeout));
+        }
+        let unconfirmed = self.peers.iter().filter(|(_, state)| {
+            !state.confirmed && now.saturating_duration_since(state.since) > CONFIRM_TIMEOUT
+        });
+        for peer in unconfirmed.map(|(peer, _)| *peer).collect::<Vec<_>>() {
+            self.on_other_network(peer);
+        }
+        self.dial_bootstrap(now);
+    }
+
+    fn dial_bootstrap(&mut self, now: Instant) {
+        let mut due = Vec::new();
+        for bootstrap in &mut self.bootstrap {
+            let there = bootstrap
+                .peer
+                .is_some_and(|peer| self.peers.contains_key(&peer));
+            if !there && bootstrap.next_try <= now {
+                bootstrap.next_try = now + BOOTSTRAP_RETRY;
+                due.push((bootstrap.addr.clone(), bootstrap.peer));
+            }
+        }
+        for (addr, peer) in due {
+            self.policy.trust(&addr);
+            let opts = match peer {
+                Some(peer) => DialOpts::peer_id(peer)
+                    .condition(PeerCondition::DisconnectedAndNotDialing)
+                    .addresses(vec![addr])
+                    .build(),
+                None => DialOpts::from(addr),
+            };
+            if let Err(error) = self.swarm.dial(opts) {
+                tracing::debug!(%error, "cannot dial a bootstrap peer");
+            }
+        }
+    }
+}

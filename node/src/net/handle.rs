@@ -1,0 +1,341 @@
+//! The handle of a running network.
+
+use std::{sync::Arc, time::Duration};
+
+use libp2p::{
+    Multiaddr, PeerId,
+    core::transport::TransportError,
+    identity::{Keypair, ed25519},
+    multiaddr::Protocol,
+};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ConnectError, Inbound, NetConfig, NetCounters, NetError, OpenError, PeerAddr, PeerInfo, Stream,
+    StreamProtocol,
+    addresses::{AddressBook, Policy, Scope},
+    behaviour,
+    command::Command,
+    dial::Bootstrap,
+    limits::{
+        BAN_TIME, COMMAND_QUEUE, CONNECTS_MAX, Counters, EVENT_QUEUE, INBOUND_QUEUE,
+        LISTEN_TIMEOUT, OPEN_TIMEOUT, OPENS_MAX,
+    },
+    pending::Pending,
+    stream::Names,
+    streams::{self, OpenFailure, OpenRequest},
+    task::{Starting, Task},
+};
+
+/// Longest name of a network.
+const NETWORK_CHARS_MAX: usize = 32;
+
+/// The handle of a running network; clones share it. When the last one is dropped, or after
+/// [`Net::shutdown`], the network ends.
+///
+/// Every `async fn` here is safe to drop: what it began goes on or is undone by itself.
+#[derive(Clone, Debug)]
+pub struct Net(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    peer: PeerId,
+    commands: mpsc::Sender<Command>,
+    counters: Arc<Counters>,
+    opens: Arc<Semaphore>,
+    connects: Arc<Semaphore>,
+    loopback: bool,
+    stop: CancellationToken,
+    stopped: CancellationToken,
+}
+
+impl Net {
+    /// Starts a network; returns when all listeners are up.
+    ///
+    /// # Errors
+    /// [`NetError`]: the configuration is bad, or an address cannot be listened on.
+    pub async fn start(config: NetConfig) -> Result<(Self, Inbound), NetError> {
+        check_network(&config.network)?;
+        let key = keypair(config.keypair_seed)?;
+        let counters = Arc::new(Counters::default());
+        let scope = Scope::of(&config.listen);
+        let policy = Arc::new(Policy::new(scope, Arc::clone(&counters)));
+        let (streams_tx, streams_rx) = mpsc::channel(INBOUND_QUEUE);
+        let (events_tx, events_rx) = mpsc::channel(EVENT_QUEUE);
+        let (commands_tx, commands_rx) = mpsc::channel(COMMAND_QUEUE);
+        let names = Names::new(&config.network).ok_or_else(|| NetError::NetworkName {
+            name: config.network.clone(),
+        })?;
+        let streams = streams::Behaviour::new(names, streams_tx, Arc::clone(&counters));
+        let mut swarm = behaviour::build(&config, &key, Arc::clone(&policy), streams)?;
+        let mut listeners = Vec::new();
+        for addr in &config.listen {
+            let listening = swarm.listen_on(addr.clone());
+            let failed = |source| NetError::Listen {
+                addr: addr.clone(),
+                source,
+            };
+            listeners.push(listening.map_err(|e| failed(to_io(e)))?);
+        }
+        let (ready_tx, ready_rx) = oneshot::channel();
+        let task = Task {
+            swarm,
+            commands: commands_rx,
+            events: events_tx,
+            starting: Starting {
+                listeners,
+                ready: Some(ready_tx),
+            },
+            pending: Pending::default(),
+            policy,
+            counters: Arc::clone(&counters),
+            book: AddressBook::default(),
+            peers: std::collections::BTreeMap::new(),
+            bootstrap: config.bootstrap.iter().map(Bootstrap::new).collect(),
+            network: config.network,
+        };
+        let net = Self(Arc::new(Shared {
+            peer: key.public().to_peer_id(),
+            commands: commands_tx,
+            counters,
+            opens: Arc::new(Semaphore::new(OPENS_MAX)),
+            connects: Arc::new(Semaphore::new(CONNECTS_MAX)),
+            loopback: scope == Scope::Loopback,
+            stop: CancellationToken::new(),
+            stopped: CancellationToken::new(),
+        }));
+        let (stop, stopped) = (net.0.stop.clone(), net.0.stopped.clone().drop_guard());
+        tokio::spawn(async move {
+            task.run(stop).await;
+            drop(stopped);
+        });
+        let ready = tokio::time::timeout(LISTEN_TIMEOUT, ready_rx).await;
+        if !matches!(ready, Ok(Ok(()))) {
+            net.shutdown().await;
+            return Err(NetError::ListenTimeout);
+        }
+        Ok((
+            net,
+            Inbound {
+                streams: streams_rx,
+                events: events_rx,
+            },
+        ))
+    }
+
+    /// This node's id.
+    #[must_use]
+    pub fn peer_id(&self) -> PeerId {
+        self.0.peer
+    }
+
+    /// Where this node listens, each with `/p2p/<peer>`: TCP first. Empty after the shutdown.
+    pub async fn listen_addrs(&self) -> Vec<Multiaddr> {
+        self.ask(|reply| Command::Listening { reply })
+            .await
+            .unwrap_or_default()
+    }
+
+    /// The connected peers of our network.
+    pub async fn peers(&self) -> Vec<PeerInfo> {
+        self.ask(|reply| Command::Peers { reply })
+            .await
+            .unwrap_or_default()
+    }
+
+    /// How often something was refused or dropped.
+    #[must_use]
+    pub fn counters(&self) -> NetCounters {
+        self.0.counters.snapshot()
+    }
+
+    /// Connects to a peer at addresses that *strangers* named (the DHT, peer exchange), or, without
+    /// any, at those that are known. Addresses inside private networks are left out.
+    ///
+    /// # Errors
+    /// [`ConnectError`], within 15 seconds.
+    pub async fn connect(&self, peer: PeerAddr) -> Result<(), ConnectError> {
+        let permit = acquire(&self.0.connects)
+            .await
+            .ok_or(ConnectError::Stopped)?;
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Connect {
+            peer,
+            reply,
+            permit,
+        })
+        .await
+        .ok_or(ConnectError::Stopped)?;
+        answer.await.map_err(|_| ConnectError::Stopped)?.map(|_| ())
+    }
+
+    /// Connects to whoever is at an address that the *user* named (a link, the command line, the
+    /// configuration), and says who it is. With `/p2p/<peer>` at its end it must be that peer. Host
+    /// names (`/dns`, `/dns4`, `/dns6`) are resolved by the system.
+    ///
+    /// # Errors
+    /// [`ConnectError`], within 15 seconds after the name is resolved.
+    pub async fn dial(&self, addr: Multiaddr) -> Result<PeerId, ConnectError> {
+        let mut last = ConnectError::Address { addr: addr.clone() };
+        for addr in self.resolve(&addr).await {
+            let permit = acquire(&self.0.connects)
+                .await
+                .ok_or(ConnectError::Stopped)?;
+            let (reply, answer) = oneshot::channel();
+            self.send(Command::Dial {
+                addr,
+                reply,
+                permit,
+            })
+            .await
+            .ok_or(ConnectError::Stopped)?;
+            match answer.await.map_err(|_| ConnectError::Stopped)? {
+                Ok(peer) => return Ok(peer),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Opens a stream. Connects first if need be; on an existing connection it takes one round trip.
+    ///
+    /// # Errors
+    /// [`OpenError`], within 25 seconds, and at once if the connection breaks.
+    pub async fn open(&self, peer: PeerId, protocol: StreamProtocol) -> Result<Stream, OpenError> {
+        match self.open_connected(peer, protocol).await? {
+            Ok(stream) => return Ok(stream),
+            Err(OpenFailure::NotConnected) => {}
+            Err(failure) => return Err(open_error(failure, peer, protocol)),
+        }
+        let addrs = Vec::new();
+        let connected = self.connect(PeerAddr { peer, addrs }).await;
+        connected.map_err(|source| OpenError::Connect { peer, source })?;
+        let stream = self.open_connected(peer, protocol).await?;
+        stream.map_err(|failure| open_error(failure, peer, protocol))
+    }
+
+    async fn open_connected(
+        &self,
+        peer: PeerId,
+        protocol: StreamProtocol,
+    ) -> Result<Result<Stream, OpenFailure>, OpenError> {
+        let permit = acquire(&self.0.opens).await.ok_or(OpenError::Stopped)?;
+        let (reply, answer) = oneshot::channel();
+        let request = OpenRequest {
+            protocol,
+            reply,
+            permit,
+        };
+        self.send(Command::Open { peer, request })
+            .await
+            .ok_or(OpenError::Stopped)?;
+        Ok(match tokio::time::timeout(OPEN_TIMEOUT, answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(OpenFailure::Lost),
+            Err(_) => Err(OpenFailure::Timeout),
+        })
+    }
+
+    /// Remembers addresses of a peer that strangers named, without connecting.
+    pub async fn learn(&self, peer: PeerAddr) {
+        self.send(Command::Learn { peer }).await;
+    }
+
+    /// Closes all connections to a peer.
+    pub async fn disconnect(&self, peer: PeerId) {
+        self.send(Command::Disconnect { peer }).await;
+    }
+
+    /// Bans a peer for an hour: its connections are closed, new ones refused. Bans do not survive a
+    /// restart.
+    pub async fn ban(&self, peer: PeerId) {
+        self.ban_for(peer, BAN_TIME).await;
+    }
+
+    /// Bans a peer for a while; see [`Net::ban`].
+    pub async fn ban_for(&self, peer: PeerId, span: Duration) {
+        self.send(Command::Ban { peer, span }).await;
+    }
+
+    /// Closes all connections and ends the network; returns when it has ended, within 2 seconds.
+    pub async fn shutdown(&self) {
+        self.0.stop.cancel();
+        self.0.stopped.cancelled().await;
+    }
+
+    async fn send(&self, command: Command) -> Option<()> {
+        self.0.commands.send(command).await.ok()
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.send(command(reply)).await?;
+        answer.await.ok()
+    }
+
+    /// The addresses behind a host name; an address without one as it is.
+    async fn resolve(&self, addr: &Multiaddr) -> Vec<Multiaddr> {
+        let (name, want_v4, want_v6) = match addr.iter().next() {
+            Some(Protocol::Dns(name)) => (name.into_owned(), true, true),
+            Some(Protocol::Dns4(name)) => (name.into_owned(), true, false),
+            Some(Protocol::Dns6(name)) => (name.into_owned(), false, true),
+            Some(_) => return vec![addr.clone()],
+            None => return Vec::new(),
+        };
+        if self.0.loopback && name != "localhost" {
+            return Vec::new();
+        }
+        let lookup = tokio::net::lookup_host((name.as_str(), 0));
+        let Ok(Ok(found)) = tokio::time::timeout(OPEN_TIMEOUT, lookup).await else {
+            return Vec::new();
+        };
+        let wanted = found.map(|socket| socket.ip());
+        let wanted = wanted.filter(|ip| if ip.is_ipv4() { want_v4 } else { want_v6 });
+        let tail = |ip: std::net::IpAddr| {
+            let rest = addr.iter().skip(1);
+            std::iter::once(Protocol::from(ip))
+                .chain(rest)
+                .collect::<Multiaddr>()
+        };
+        wanted.map(tail).collect()
+    }
+}
+
+async fn acquire(places: &Arc<Semaphore>) -> Option<tokio::sync::OwnedSemaphorePermit> {
+    Arc::clone(places).acquire_owned().await.ok()
+}
+
+fn open_error(failure: OpenFailure, peer: PeerId, protocol: StreamProtocol) -> OpenError {
+    match failure {
+        OpenFailure::Unsupported => OpenError::Unsupported { peer, protocol },
+        OpenFailure::Timeout => OpenError::Timeout { peer },
+        OpenFailure::NotConnected | OpenFailure::Lost => OpenError::Lost { peer },
+    }
+}
+
+fn to_io(error: TransportError<std::io::Error>) -> std::io::Error {
+    match error {
+        TransportError::MultiaddrNotSupported(_) => std::io::Error::new(
+            std::io::ErrorKind::Unsupported,
+            "not a TCP or QUIC address; use /ip4/<address>/tcp/<port> or …/udp/<port>/quic-v1",
+        ),
+        TransportError::Other(error) => error,
+    }
+}
+
+fn keypair(mut seed: [u8; 32]) -> Result<Keypair, NetError> {
+    let secret = ed25519::SecretKey::try_from_bytes(&mut seed);
+    let secret = secret.map_err(|error| NetError::Key(Box::new(error)))?;
+    Ok(ed25519::Keypair::from(secret).into())
+}
+
+fn check_network(name: &str) -> Result<(), NetError> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || name.len() > NETWORK_CHARS_MAX || !name.chars().all(allowed) {
+        return Err(NetError::NetworkName {
+            name: name.to_owned(),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! Streams and the protocols that they speak.
+
+use std::{
+    io::{self, IoSlice, IoSliceMut},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures::{AsyncRead, AsyncWrite};
+use libp2p::{PeerId, StreamProtocol as Name};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// A protocol that runs over a stream of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StreamProtocol {
+    /// `/opendag/<net>/records/1`: records by id, and the newest of a dataset.
+    Records,
+    /// `/opendag/<net>/holdings/1`: what a peer has of a version.
+    Holdings,
+    /// `/opendag/<net>/blobs/1`: bytes of shards and description blobs.
+    Blobs,
+}
+
+impl StreamProtocol {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Records, Self::Holdings, Self::Blobs];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Records => "records",
+            Self::Holdings => "holdings",
+            Self::Blobs => "blobs",
+        }
+    }
+}
+
+/// The protocols' names in one network.
+#[derive(Clone, Debug)]
+pub(super) struct Names([(StreamProtocol, Name); 3]);
+
+impl Names {
+    /// `None` if a name is not valid, which a checked network name excludes.
+    pub(super) fn new(network: &str) -> Option<Self> {
+        let name = |protocol: StreamProtocol| {
+            let name = Name::try_from_owned(format!("/opendag/{network}/{}/1", protocol.word()));
+            name.ok().map(|name| (protocol, name))
+        };
+        let [a, b, c] = StreamProtocol::ALL.map(name);
+        Some(Self([a?, b?, c?]))
+    }
+
+    pub(super) fn all(&self) -> Vec<Name> {
+        self.0.iter().map(|(_, name)| name.clone()).collect()
+    }
+
+    pub(super) fn of(&self, protocol: StreamProtocol) -> Option<Name> {
+        self.0
+            .iter()
+            .find(|(p, _)| *p == protocol)
+            .map(|(_, name)| name.clone())
+    }
+
+    pub(super) fn protocol(&self, name: &Name) -> Option<StreamProtocol> {
+        self.0
+            .iter()
+            .find(|(_, n)| n == name)
+            .map(|(protocol, _)| *protocol)
+    }
+}
+
+/// A stream to a peer: read and write it with the `futures` traits.
+///
+/// Dropping it ends both directions: a reset over TCP, an end of stream over QUIC. So a reader must
+/// treat an end of stream before the expected length as a refusal. To end the writing direction
+/// cleanly and go on reading, call `close`.
+#[derive(Debug)]
+pub struct Stream {
+    inner: libp2p::Stream,
+    /// Frees the place of the stream on its connection.
+    _place: OwnedSemaphorePermit,
+}
+
+impl Stream {
+    pub(super) fn new(inner: libp2p::Stream, place: OwnedSemaphorePermit) -> Self {
+        Self {
+            inner,
+            _place: place,
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+
+    fn poll_read_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_read_vectored(cx, bufs)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_close(cx)
+    }
+}
+
+/// A stream that a peer opened.
+#[derive(Debug)]
+pub struct InboundStream {
+    /// Who opened it.
+    pub peer: PeerId,
+    /// What it speaks.
+    pub protocol: StreamProtocol,
+    /// The stream.
+    pub stream: Stream,
+}
