@@ -8,6 +8,7 @@ pub mod admission;
 pub mod catalogue;
 pub mod cbor;
 pub mod chunkmap;
+pub mod fault;
 pub mod fetch;
 pub mod id;
 pub mod key;
@@ -18,6 +19,8 @@ pub mod rate;
 pub mod record;
 pub mod score;
 pub mod table;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod wire;
 

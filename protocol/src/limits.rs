@@ -17,6 +17,77 @@ pub const HEAD_BYTES_MAX: usize = 1024;
 /// Signatures on a record, and so owners of a dataset: verification costs 50 µs each.
 pub const SIGNATURES_MAX: usize = 16;
 
+/// Owners that must sign: a head with so many signatures still fits [`HEAD_BYTES_MAX`], and a rotation
+/// with so many of the old and of the new owners fits [`SIGNATURES_MAX`].
+pub const THRESHOLD_MAX: u8 = 6;
+
+/// The type of a record: what a log line and an index key hold.
+pub const RECORD_TYPE_BYTES_MAX: usize = 32;
+
+/// A sequence: what every JSON reader holds exactly.
+pub const SEQUENCE_MAX: u64 = (1 << 53) - 1;
+
+/// How far a head's sequence may be above the newest known one: a version a minute for two years of
+/// absence. A larger step can only be a mistake or a stolen key.
+pub const SEQUENCE_JUMP_MAX: u64 = 1 << 20;
+
+/// A point in time, in seconds since the epoch: the end of the year 9999, the last that ISO 8601 writes.
+pub const TIMESTAMP_MAX: u64 = 253_402_300_799;
+
+/// Owner records of a dataset: a rotation a month for 85 years, and 0.1 s to verify.
+pub const OWNER_RECORDS_MAX: usize = 1024;
+
+/// Versions that a node's state of a dataset remembers, the newest: 80 KiB.
+pub const MANIFESTS_KNOWN_MAX: usize = 1024;
+
+/// Proofs of equivocation that a node keeps of a dataset: two records prove it, more add nothing.
+pub const EQUIVOCATIONS_MAX: usize = 16;
+
+/// A dataset's name: it becomes the name of a folder, with room for a suffix.
+pub const NAME_BYTES_MAX: usize = 100;
+
+/// A label of a version, such as `v1.1`.
+pub const LABEL_BYTES_MAX: usize = 64;
+
+/// A title: one line.
+pub const TITLE_BYTES_MAX: usize = 200;
+
+/// A description: some paragraphs; longer texts go into the card.
+pub const DESCRIPTION_BYTES_MAX: usize = 16 * 1024;
+
+/// An SPDX expression.
+pub const LICENSE_BYTES_MAX: usize = 512;
+
+/// A language tag: the longest that BCP 47 asks programs to hold.
+pub const LANGUAGE_BYTES_MAX: usize = 35;
+
+/// Languages, and as many tags, of a version.
+pub const TAGS_MAX: usize = 64;
+
+/// A tag.
+pub const TAG_BYTES_MAX: usize = 64;
+
+/// A URL in a record.
+pub const URL_BYTES_MAX: usize = 1024;
+
+/// URLs of mirrors of a version.
+pub const MIRRORS_MAX: usize = 16;
+
+/// Versions that a version was made from.
+pub const DERIVATIONS_MAX: usize = 128;
+
+/// How a version was made from another: a sentence or two.
+pub const DERIVATION_BYTES_MAX: usize = 500;
+
+/// A link: what fits a chat message and a QR code.
+pub const LINK_BYTES_MAX: usize = 2048;
+
+/// Peers in a link.
+pub const LINK_PEERS_MAX: usize = 16;
+
+/// The address of a peer in a link.
+pub const LINK_PEER_BYTES_MAX: usize = 256;
+
 /// How far a stranger's clock may be ahead of ours.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(60 * 60);
 

@@ -1,0 +1,118 @@
+//! Records for tests: keys from small numbers, valid fields to alter.
+
+use crate::{
+    BlobId, DatasetId, Hash, ManifestId, Timestamp,
+    key::SecretKey,
+    record::{
+        Dataset, DatasetFields, Head, HeadFields, Manifest, ManifestFields, Record, SignedRecord,
+    },
+};
+
+pub(crate) fn key(number: u8) -> SecretKey {
+    SecretKey::generate([number; 32])
+}
+
+pub(crate) fn sign(record: impl Into<Record>, numbers: &[u8]) -> SignedRecord {
+    let keys: Vec<SecretKey> = numbers.iter().copied().map(key).collect();
+    SignedRecord::sign(&record.into(), &keys.iter().collect::<Vec<_>>()).unwrap()
+}
+
+/// The first record of a dataset with these owners, signed by `threshold` of them.
+pub(crate) fn first_record(owners: &[u8], threshold: u8) -> SignedRecord {
+    let fields = DatasetFields {
+        name: "corpus".to_owned(),
+        owners: owners.iter().map(|number| key(*number).public()).collect(),
+        threshold,
+        sequence: 0,
+        dataset: None,
+        previous: None,
+    };
+    sign(Dataset::new(fields).unwrap(), &owners[..threshold.into()])
+}
+
+/// What follows `previous`: other owners, not yet signed.
+pub(crate) fn rotation(previous: &SignedRecord, owners: &[u8], threshold: u8) -> Dataset {
+    let before = previous.as_dataset().unwrap();
+    Dataset::new(DatasetFields {
+        name: before.name().to_owned(),
+        owners: owners.iter().map(|number| key(*number).public()).collect(),
+        threshold,
+        sequence: before.sequence() + 1,
+        dataset: Some(before.dataset_id()),
+        previous: Some(before.id()),
+    })
+    .unwrap()
+}
+
+fn dataset_of(owner_record: &SignedRecord) -> DatasetId {
+    owner_record.as_dataset().unwrap().dataset_id()
+}
+
+pub(crate) fn manifest_fields(
+    owner_record: &SignedRecord,
+    sequence: u64,
+    parent: Option<ManifestId>,
+) -> ManifestFields {
+    ManifestFields {
+        dataset: dataset_of(owner_record),
+        owner_record: owner_record.id(),
+        sequence,
+        parent,
+        created_at: Timestamp::from_secs(1_700_000_000),
+        label: None,
+        title: Some("A corpus".to_owned()),
+        description: None,
+        license: Some("CC-BY-4.0".to_owned()),
+        languages: vec!["en".to_owned()],
+        tags: vec!["text".to_owned()],
+        homepage: None,
+        table: BlobId::from_hash(Hash::of(b"table")),
+        files: 2,
+        bytes: 30,
+        card: None,
+        croissant: None,
+        derived_from: Vec::new(),
+        mirrors: Vec::new(),
+    }
+}
+
+/// A version, signed by key 1.
+pub(crate) fn manifest(
+    owner_record: &SignedRecord,
+    sequence: u64,
+    parent: Option<ManifestId>,
+) -> SignedRecord {
+    sign(
+        Manifest::new(manifest_fields(owner_record, sequence, parent)).unwrap(),
+        &[1],
+    )
+}
+
+pub(crate) fn head_fields(
+    owner_record: &SignedRecord,
+    sequence: u64,
+    manifest: ManifestId,
+    issued_at: u64,
+) -> HeadFields {
+    HeadFields {
+        dataset: dataset_of(owner_record),
+        owner_record: owner_record.id(),
+        sequence,
+        manifest,
+        issued_at: Timestamp::from_secs(issued_at),
+        expires_at: Timestamp::from_secs(issued_at + 1000),
+    }
+}
+
+/// A head, signed by key 1.
+pub(crate) fn head(
+    owner_record: &SignedRecord,
+    sequence: u64,
+    manifest: ManifestId,
+    issued_at: u64,
+) -> SignedRecord {
+    sign(
+        Head::new(head_fields(owner_record, sequence, manifest, issued_at)).unwrap(),
+        &[1],
+    )
+}
