@@ -1,1 +1,27 @@
-//! store.
+//! What a node keeps: records, descriptions, and where the shards of versions lie.
+//!
+//! Truth on disk is content-addressed bytes and signed records; the index can be rebuilt from them.
+//! The format of everything here: `specs/storage.md`. Unless a function is `async`, it blocks: call it
+//! from `spawn_blocking` or from a thread of your own.
+
+mod bao;
+mod batch;
+mod datadir;
+mod hash;
+mod keys;
+mod outboards;
+mod partial;
+mod read;
+mod target;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use bao::{Corrupt, Expect, Piece, PieceDecoder, response_bytes};
+pub use batch::{Batch, BatchError, Committed, Placed};
+pub use datadir::{DataDir, DataDirError};
+pub use hash::{Digests, HashError, HashedFile};
+pub use keys::{KeyStoreError, Keys};
+pub use outboards::{OUTBOARD_BYTES_MIN, Outboards};
+pub use partial::{PartialError, PartialShard};
+pub use read::{READ_BYTES_MAX, ReadError};
+pub use target::{Existing, Target, TargetError, WORK_FOLDER};

@@ -1,0 +1,409 @@
+//! A folder below which paths of strangers are opened and written, and nothing outside is reached.
+
+use std::{
+    fs::File,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use opendag_protocol::path::DatasetPath;
+use rustix::{
+    fs::{AtFlags, FileType, Mode, OFlags},
+    io::Errno,
+};
+
+use super::{Access, DiskError, sync_file_system, temp_name};
+
+/// What is to be done with a file that is in the way of a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replace {
+    /// Leave it and fail with [`DiskError::Exists`].
+    Never,
+    /// Replace it, whatever it is besides a folder; a symlink itself is replaced, not its target.
+    Yes,
+}
+
+/// What lies at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing.
+    Nothing,
+    /// A regular file of so many bytes.
+    File {
+        /// Its size.
+        size: u64,
+    },
+    /// A folder, symlink, pipe, socket or device, or something that is no folder among the parents.
+    Other,
+}
+
+/// An open folder. Paths below it are walked with `openat` and `O_NOFOLLOW`, one component at a time,
+/// so that a symlink that is planted at any moment leads nowhere.
+///
+/// All functions block.
+#[derive(Debug)]
+pub struct Confined {
+    folder: OwnedFd,
+    path: PathBuf,
+}
+
+const FOLDER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC);
+
+impl Confined {
+    /// Opens a folder that exists. Symlinks in `root` itself are the user's and are followed.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`].
+    pub fn open(root: &Path) -> Result<Self, DiskError> {
+        let folder =
+            rustix::fs::open(root, FOLDER, Mode::empty()).map_err(DiskError::os("open", root))?;
+        Ok(Self {
+            folder,
+            path: root.to_owned(),
+        })
+    }
+
+    /// Opens a folder, and makes it and its parents before if need be.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`].
+    pub fn create(root: &Path) -> Result<Self, DiskError> {
+        std::fs::create_dir_all(root).map_err(DiskError::io("create", root))?;
+        Self::open(root)
+    }
+
+    /// The path that it was opened with; only for messages and for places.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens a folder right below this one, and makes it (mode 0700) if need be.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`], [`DiskError::NotAFolder`].
+    pub fn subfolder(&self, name: &str) -> Result<Self, DiskError> {
+        let path = self.path.join(name);
+        match rustix::fs::mkdirat(&self.folder, name, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(DiskError::os("create", &path)(errno)),
+        }
+        let folder = open_folder(self.folder.as_fd(), name, &path)?;
+        Ok(Self { folder, path })
+    }
+
+    /// Creates a temporary file right below this folder. Answers its name and the open file.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`].
+    pub fn create_temp(&self) -> Result<(String, File), DiskError> {
+        let name = temp_name();
+        let file = self.create_file(&name, Access::Umask)?;
+        Ok((name, file))
+    }
+
+    /// Creates a file right below this folder, which must not exist.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`].
+    pub fn create_file(&self, name: &str, access: Access) -> Result<File, DiskError> {
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(access.mode());
+        let file = rustix::fs::openat(&self.folder, name, flags, mode)
+            .map_err(DiskError::os("create", &self.path.join(name)))?;
+        Ok(file.into())
+    }
+
+    /// Opens a regular file right below this folder, for reading and writing.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`], [`DiskError::NotAFile`].
+    pub fn open_own(&self, name: &str) -> Result<File, DiskError> {
+        open_regular(
+            self.folder.as_fd(),
+            name,
+            OFlags::RDWR,
+            &self.path.join(name),
+        )
+    }
+
+    /// Removes a file right below this folder; one that is not there counts as removed.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`].
+    pub fn remove_own(&self, name: &str) -> Result<(), DiskError> {
+        match rustix::fs::unlinkat(&self.folder, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(DiskError::os("remove", &self.path.join(name))(errno)),
+        }
+    }
+
+    /// Renames a file right below this folder.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`].
+    pub fn rename_own(&self, from: &str, to: &str) -> Result<(), DiskError> {
+        rustix::fs::renameat(&self.folder, from, &self.folder, to)
+            .map_err(DiskError::os("rename", &self.path.join(from)))
+    }
+
+    /// Moves the file `name` of the folder `from` to its final path below this one, making folders.
+    ///
+    /// Not durable before [`Confined::sync_parent`] or [`Confined::sync_all`].
+    ///
+    /// # Errors
+    /// All of [`DiskError`] but `Reserved`.
+    pub fn rename_into(
+        &self,
+        from: &Self,
+        name: &str,
+        to: &DatasetPath,
+        replace: Replace,
+    ) -> Result<(), DiskError> {
+        let (folder, last) = self.walk(to, Missing::Create)?;
+        let path = self.path.join(to.as_str());
+        let renamed = match replace {
+            Replace::Yes => rustix::fs::renameat(&from.folder, name, &folder, last),
+            Replace::Never => rename_new(from.folder.as_fd(), name, folder.as_fd(), last),
+        };
+        renamed.map_err(|errno| match errno {
+            Errno::EXIST => DiskError::Exists { path },
+            Errno::ISDIR | Errno::NOTEMPTY => DiskError::NotAFile { path },
+            errno => DiskError::os("write", &path)(errno),
+        })
+    }
+
+    /// Opens a regular file for reading.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`] (see [`DiskError::is_not_found`]), `NotAFile`, `NotAFolder`.
+    pub fn open_read(&self, path: &DatasetPath) -> Result<File, DiskError> {
+        let (folder, last) = self.walk(path, Missing::Fail)?;
+        open_regular(
+            folder.as_fd(),
+            last,
+            OFlags::RDONLY,
+            &self.path.join(path.as_str()),
+        )
+    }
+
+    /// What lies at a path; symlinks are not followed.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`].
+    pub fn find(&self, path: &DatasetPath) -> Result<Found, DiskError> {
+        let (folder, last) = match self.walk(path, Missing::Fail) {
+            Ok(found) => found,
+            Err(error) if error.is_not_found() => return Ok(Found::Nothing),
+            Err(DiskError::NotAFolder { .. }) => return Ok(Found::Other),
+            Err(error) => return Err(error),
+        };
+        match rustix::fs::statat(&folder, last, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
+                Ok(Found::File {
+                    size: u64::try_from(stat.st_size).unwrap_or(0),
+                })
+            }
+            Ok(_) => Ok(Found::Other),
+            Err(Errno::NOENT) => Ok(Found::Nothing),
+            Err(errno) => Err(DiskError::os("read", &self.path.join(path.as_str()))(errno)),
+        }
+    }
+
+    /// Removes a file, and those of its parent folders that are empty then. Answers whether there was one.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`], `NotAFolder`.
+    pub fn remove(&self, path: &DatasetPath) -> Result<bool, DiskError> {
+        let (folder, last) = match self.walk(path, Missing::Fail) {
+            Ok(found) => found,
+            Err(error) if error.is_not_found() => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        match rustix::fs::unlinkat(&folder, last, AtFlags::empty()) {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return Ok(false),
+            Err(errno) => {
+                return Err(DiskError::os("remove", &self.path.join(path.as_str()))(
+                    errno,
+                ));
+            }
+        }
+        self.remove_empty_parents(path);
+        Ok(true)
+    }
+
+    /// Makes the name of a file durable: syncs its folder.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`], `NotAFolder`.
+    pub fn sync_parent(&self, path: &DatasetPath) -> Result<(), DiskError> {
+        let shown = self.path.join(path.as_str());
+        let mut folder = self.duplicate()?;
+        rustix::fs::fsync(&folder).map_err(DiskError::os("sync", &self.path))?;
+        let mut components = path.components().peekable();
+        while let Some(component) = components.next() {
+            if components.peek().is_some() {
+                folder = open_folder(folder.as_fd(), component, &shown)?;
+                rustix::fs::fsync(&folder).map_err(DiskError::os("sync", &shown))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the names right below this folder durable.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`].
+    pub fn sync_names(&self) -> Result<(), DiskError> {
+        rustix::fs::fsync(&self.folder).map_err(DiskError::os("sync", &self.path))
+    }
+
+    /// Makes all that was written below this folder durable, names included.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`]; all that was written since the last success counts as lost then.
+    pub fn sync_all(&self) -> Result<(), DiskError> {
+        sync_file_system(&self.folder).map_err(DiskError::io("sync", &self.path))
+    }
+
+    /// Bytes that the user may still write here.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`].
+    pub fn free_bytes(&self) -> Result<u64, DiskError> {
+        super::free_bytes(&self.folder).map_err(DiskError::io("look at", &self.path))
+    }
+
+    fn duplicate(&self) -> Result<OwnedFd, DiskError> {
+        self.folder
+            .try_clone()
+            .map_err(DiskError::io("open", &self.path))
+    }
+
+    /// The open folder in which the last component of `path` lies, and that component.
+    fn walk<'p>(
+        &self,
+        path: &'p DatasetPath,
+        missing: Missing,
+    ) -> Result<(OwnedFd, &'p str), DiskError> {
+        let mut folder = self.duplicate()?;
+        let mut shown = self.path.clone();
+        let mut components = path.components().peekable();
+        let mut last = "";
+        while let Some(component) = components.next() {
+            last = component;
+            if components.peek().is_none() {
+                break;
+            }
+            shown.push(component);
+            folder = match open_folder(folder.as_fd(), component, &shown) {
+                Err(error) if missing == Missing::Create && error.is_not_found() => {
+                    match rustix::fs::mkdirat(&folder, component, Mode::from_raw_mode(0o777)) {
+                        Ok(()) | Err(Errno::EXIST) => {}
+                        Err(errno) => return Err(DiskError::os("create", &shown)(errno)),
+                    }
+                    open_folder(folder.as_fd(), component, &shown)?
+                }
+                opened => opened?,
+            };
+        }
+        Ok((folder, last))
+    }
+
+    fn remove_empty_parents(&self, path: &DatasetPath) {
+        let components: Vec<&str> = path.components().collect();
+        for depth in (1..components.len()).rev() {
+            let Some((name, parents)) = components.get(..depth).and_then(<[_]>::split_last) else {
+                return;
+            };
+            let Ok(mut folder) = self.duplicate() else {
+                return;
+            };
+            for parent in parents {
+                match open_folder(folder.as_fd(), parent, &self.path) {
+                    Ok(next) => folder = next,
+                    Err(_) => return,
+                }
+            }
+            // Fails on the first folder that still holds something: that one stays.
+            if rustix::fs::unlinkat(&folder, *name, AtFlags::REMOVEDIR).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl AsFd for Confined {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.folder.as_fd()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Create,
+    Fail,
+}
+
+fn open_folder(parent: BorrowedFd<'_>, name: &str, shown: &Path) -> Result<OwnedFd, DiskError> {
+    rustix::fs::openat(parent, name, FOLDER | OFlags::NOFOLLOW, Mode::empty()).map_err(|errno| {
+        match errno {
+            Errno::NOTDIR | Errno::LOOP => DiskError::NotAFolder {
+                path: shown.to_owned(),
+            },
+            errno => DiskError::os("open", shown)(errno),
+        }
+    })
+}
+
+fn open_regular(
+    folder: BorrowedFd<'_>,
+    name: &str,
+    access: OFlags,
+    shown: &Path,
+) -> Result<File, DiskError> {
+    // Without NONBLOCK, opening a pipe that somebody planted would wait for ever.
+    let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let not_a_file = || DiskError::NotAFile {
+        path: shown.to_owned(),
+    };
+    let file: File = rustix::fs::openat(folder, name, flags, Mode::empty())
+        .map_err(|errno| match errno {
+            Errno::LOOP | Errno::NXIO | Errno::ISDIR => not_a_file(),
+            errno => DiskError::os("open", shown)(errno),
+        })?
+        .into();
+    let metadata = file.metadata().map_err(DiskError::io("open", shown))?;
+    if metadata.is_file() {
+        Ok(file)
+    } else {
+        Err(not_a_file())
+    }
+}
+
+/// Renames without replacing anything.
+fn rename_new(
+    from: BorrowedFd<'_>,
+    name: &str,
+    to: BorrowedFd<'_>,
+    last: &str,
+) -> Result<(), Errno> {
+    #[cfg(any(target_os = "linux", target_vendor = "apple"))]
+    {
+        use rustix::fs::RenameFlags;
+        match rustix::fs::renameat_with(from, name, to, last, RenameFlags::NOREPLACE) {
+            // The file system cannot: look first, then rename.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+            done => return done,
+        }
+    }
+    match rustix::fs::statat(to, last, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => Err(Errno::EXIST),
+        Err(Errno::NOENT) => rustix::fs::renameat(from, name, to, last),
+        Err(errno) => Err(errno),
+    }
+}

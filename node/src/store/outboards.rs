@@ -1,0 +1,119 @@
+//! The outboards of complete shards: a file per hash, hash pairs in post-order.
+//!
+//! Shards of at most [`OUTBOARD_BYTES_MIN`] bytes have none: they are read whole. An outboard is never
+//! trusted, every read verifies it against the root; so a damaged one costs a hashing, not an error.
+
+use std::{
+    fs::File,
+    io::{Seek, SeekFrom},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use opendag_protocol::Hash;
+
+use super::hash::{Digests, HashError, HashedFile, hash_file};
+use crate::disk::{self, Confined, DiskError};
+
+/// Shards of up to so many bytes have no outboard on disk.
+pub const OUTBOARD_BYTES_MIN: u64 = 1024 * 1024;
+
+/// The folder of outboards. Clones share it. All functions block.
+#[derive(Clone, Debug)]
+pub struct Outboards {
+    folder: Arc<Confined>,
+}
+
+impl Outboards {
+    pub(crate) fn open(path: &Path) -> Result<Self, DiskError> {
+        disk::create_private_folder(path)?;
+        disk::remove_temporary_files(path)?;
+        Ok(Self {
+            folder: Arc::new(Confined::open(path)?),
+        })
+    }
+
+    fn path(&self, hash: Hash) -> PathBuf {
+        self.folder.path().join(hash.to_string())
+    }
+
+    /// Hashes an open file from its start and keeps its outboard if it is large.
+    ///
+    /// `sink` sees all bytes in order, block by block. The outboard is durable only after
+    /// [`Outboards::sync`]. Blocks; reads 1 MiB at a time.
+    ///
+    /// # Errors
+    /// [`HashError::Changed`] if the file changed meanwhile; nothing is kept then.
+    pub fn hash_file(
+        &self,
+        file: &File,
+        path: &Path,
+        digests: Digests,
+        sink: &mut dyn FnMut(&[u8]),
+    ) -> Result<HashedFile, HashError> {
+        let size = file.metadata().map_err(DiskError::io("read", path))?.len();
+        if size <= OUTBOARD_BYTES_MIN {
+            return hash_file(file, path, digests, &mut std::io::sink(), sink);
+        }
+        let (name, mut outboard) = self.folder.create_temp()?;
+        let kept = hash_file(file, path, digests, &mut outboard, sink).and_then(|hashed| {
+            self.folder.rename_own(&name, &hashed.hash.to_string())?;
+            Ok(hashed)
+        });
+        if kept.is_err() {
+            self.folder.remove_own(&name)?;
+        }
+        kept
+    }
+
+    /// Keeps a copy of the outboard of a shard that was fetched. Durable after [`Outboards::sync`].
+    pub(crate) fn install(&self, hash: Hash, outboard: &mut File) -> Result<(), DiskError> {
+        let (name, mut copy) = self.folder.create_temp()?;
+        let copied = outboard
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| std::io::copy(outboard, &mut copy))
+            .map_err(DiskError::io("write", &self.path(hash)))
+            .and_then(|_| self.folder.rename_own(&name, &hash.to_string()));
+        if copied.is_err() {
+            self.folder.remove_own(&name)?;
+        }
+        copied
+    }
+
+    /// Opens an outboard; `None` if there is none.
+    pub(crate) fn get(&self, hash: Hash) -> Result<Option<File>, DiskError> {
+        match self.folder.open_own(&hash.to_string()) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes an outboard. Answers the bytes freed.
+    pub(crate) fn remove(&self, hash: Hash) -> Result<u64, DiskError> {
+        let path = self.path(hash);
+        let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        Ok(if disk::remove_file(&path)? { bytes } else { 0 })
+    }
+
+    /// The hashes that have an outboard.
+    pub(crate) fn hashes(&self) -> Result<Vec<Hash>, DiskError> {
+        let path = self.folder.path();
+        let mut hashes = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(DiskError::io("read", path))? {
+            let entry = entry.map_err(DiskError::io("read", path))?;
+            if let Some(Ok(hash)) = entry.file_name().to_str().map(str::parse) {
+                hashes.push(hash);
+            }
+        }
+        Ok(hashes)
+    }
+
+    /// Makes all outboards durable.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`].
+    pub fn sync(&self) -> Result<(), DiskError> {
+        self.folder.sync_all()
+    }
+}

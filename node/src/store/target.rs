@@ -1,0 +1,195 @@
+//! The folder into which a version is fetched, with its working folder for what is not whole yet.
+
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use opendag_protocol::{DatasetPath, Hash};
+
+use super::{
+    batch::Batch,
+    hash::{Digests, HashError},
+    outboards::Outboards,
+    partial::PartialShard,
+};
+use crate::disk::{self, Access, Confined, DiskError, Fingerprint, Found, Replace};
+
+/// Name of the working folder below a target. No dataset may write into it, no publisher describes it.
+pub const WORK_FOLDER: &str = ".opendag";
+/// The lock in the working folder.
+const LOCK: &str = "lock";
+
+/// Why a target cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// Another fetch, of this process or of another one, writes there.
+    #[error("another fetch writes into {path}; wait for it or choose another folder", path = path.display())]
+    Busy {
+        /// The target.
+        path: PathBuf,
+    },
+    /// The disk refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+/// What lies at the place where a shard is to be put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// Nothing.
+    Absent,
+    /// The shard itself: hashed and found equal.
+    Same(Fingerprint),
+    /// Something else: another file, a folder, a symlink.
+    Other,
+}
+
+/// A target folder, locked for one fetch. Clones share it. All functions block.
+#[derive(Clone, Debug)]
+pub struct Target {
+    root: Arc<Confined>,
+    work: Arc<Confined>,
+    _lock: Arc<File>,
+}
+
+impl Target {
+    /// Opens a target folder, makes it if need be, locks it, and removes what a killed fetch left half
+    /// written there. Partial shards stay.
+    ///
+    /// # Errors
+    /// [`TargetError::Busy`] if another fetch holds it.
+    pub fn open(root: &Path) -> Result<Self, TargetError> {
+        let root = Confined::create(root)?;
+        let work = root.subfolder(WORK_FOLDER)?;
+        let lock = match work.open_own(LOCK) {
+            Err(error) if error.is_not_found() => work.create_file(LOCK, Access::Umask)?,
+            opened => opened?,
+        };
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(TargetError::Busy {
+                    path: root.path().to_owned(),
+                });
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(DiskError::io("lock", root.path())(error).into());
+            }
+        }
+        disk::remove_temporary_files(work.path())?;
+        Ok(Self {
+            root: Arc::new(root),
+            work: Arc::new(work),
+            _lock: Arc::new(lock),
+        })
+    }
+
+    /// The path of the target folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.root.path()
+    }
+
+    pub(crate) fn root(&self) -> &Confined {
+        &self.root
+    }
+
+    pub(crate) fn work(&self) -> &Arc<Confined> {
+        &self.work
+    }
+
+    /// Opens or begins a partial shard.
+    ///
+    /// What an earlier run left is hashed again: that takes about a second per GiB.
+    ///
+    /// # Errors
+    /// [`DiskError`].
+    pub fn partial(&self, hash: Hash, size: u64) -> Result<PartialShard, DiskError> {
+        PartialShard::open(&self.work, hash, size)
+    }
+
+    /// What lies at a path, without reading it.
+    ///
+    /// # Errors
+    /// [`DiskError::Reserved`] for paths into the working folder.
+    pub fn find(&self, path: &DatasetPath) -> Result<Found, DiskError> {
+        self.check_path(path)?;
+        self.root.find(path)
+    }
+
+    /// Is the shard at its place already? Hashes a file of the right size.
+    ///
+    /// # Errors
+    /// [`HashError`]; a file that changes meanwhile is [`Existing::Other`].
+    pub fn existing(
+        &self,
+        path: &DatasetPath,
+        (hash, size): (Hash, u64),
+        outboards: &Outboards,
+    ) -> Result<Existing, HashError> {
+        match self.find(path)? {
+            Found::Nothing => return Ok(Existing::Absent),
+            Found::File { size: found } if found == size => {}
+            Found::File { .. } | Found::Other => return Ok(Existing::Other),
+        }
+        let file = self.root.open_read(path)?;
+        let shown = self.root.path().join(path.as_str());
+        match outboards.hash_file(&file, &shown, Digests::Blake3, &mut |_| {}) {
+            Ok(hashed) if hashed.hash == hash => Ok(Existing::Same(hashed.fingerprint)),
+            Ok(_) | Err(HashError::Changed { .. }) => Ok(Existing::Other),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens a file that was put in place, for reading.
+    ///
+    /// # Errors
+    /// [`DiskError`].
+    pub fn open_read(&self, path: &DatasetPath) -> Result<File, DiskError> {
+        self.check_path(path)?;
+        self.root.open_read(path)
+    }
+
+    /// Begins a batch of files that get their final names together.
+    #[must_use]
+    pub fn batch(&self, outboards: &Outboards, replace: Replace) -> Batch {
+        Batch::new(self.clone(), outboards.clone(), replace)
+    }
+
+    /// Bytes that may still be written here.
+    ///
+    /// # Errors
+    /// [`DiskError`].
+    pub fn free_bytes(&self) -> Result<u64, DiskError> {
+        self.root.free_bytes()
+    }
+
+    /// Removes the working folder if nothing unfinished is in it. To be called when a fetch is complete.
+    pub fn tidy(&self) {
+        let unfinished = std::fs::read_dir(self.work.path()).map_or(1, |entries| {
+            entries
+                .filter(|entry| entry.as_ref().is_ok_and(|entry| entry.file_name() != LOCK))
+                .count()
+        });
+        if unfinished == 0 {
+            // Whatever stays does no harm: the next fetch opens it again.
+            let _ = self.work.remove_own(LOCK);
+            let _ = std::fs::remove_dir(self.work.path());
+        }
+    }
+
+    pub(crate) fn check_path(&self, path: &DatasetPath) -> Result<(), DiskError> {
+        let first = path.components().next().unwrap_or_default();
+        if first.eq_ignore_ascii_case(WORK_FOLDER) {
+            return Err(DiskError::Reserved {
+                path: self.root.path().join(path.as_str()),
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
