@@ -114,3 +114,27 @@ pub const MEDIA_TYPE_BYTES_MAX: usize = 255;
 
 /// The licence of a single file, where it differs from the version's.
 pub const ENTRY_LICENSE_BYTES_MAX: usize = 255;
+
+/// Records that one request names: their answer is at most 3 MiB.
+pub const RECORDS_PER_REQUEST_MAX: usize = 64;
+
+/// A bitmap of shards in one update of holdings: 65,536 shards.
+pub const SHARD_BITS_BYTES_MAX: usize = 8 * 1024;
+
+/// Ranges of a partial shard in one update of holdings.
+pub const RANGES_PER_UPDATE_MAX: usize = 256;
+
+/// Peers in one update of holdings.
+pub const PEERS_PER_UPDATE_MAX: usize = 32;
+
+/// A peer id in binary form: 38 bytes for ed25519 keys, with room for hashed ones.
+pub const PEER_ID_BYTES_MAX: usize = 64;
+
+/// A multiaddr in binary form: DNS names and relayed addresses fit.
+pub const ADDRESS_BYTES_MAX: usize = 128;
+
+/// Addresses of one peer: hosts with more have mostly useless ones.
+pub const ADDRESSES_PER_PEER_MAX: usize = 8;
+
+/// Ranges of blobs that one request names: many small files, or the pieces of a large one.
+pub const BLOB_RANGES_PER_REQUEST_MAX: usize = 512;
