@@ -1,1 +1,393 @@
-//! fetch.
+//! The fetch scheduler: which part of which shard is asked of which peer.
+//!
+//! A state machine without I/O, in the shape of quinn-proto: the caller feeds [`Input`]s with the
+//! time, drains [`Fetch::poll`], and calls [`Fetch::handle_timeout`] at [`Fetch::deadline`].
+//! Rarest shards first, then in order inside a shard; small shards travel many in one request, a
+//! large one in runs of pieces from many peers. The window of a peer follows its measured rate and
+//! delay, all windows together stay below [`FetchConfig::in_flight_bytes_max`].
+//! Specified in `specs/fetching.md`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use crate::{
+    score::Offence,
+    table::ShardIndex,
+    time::Time,
+    wire::{GroupRange, GroupRanges},
+};
+
+mod assign;
+mod bits;
+mod claims;
+mod endgame;
+mod large;
+mod pace;
+mod peers;
+mod progress;
+mod queue;
+mod requests;
+mod shards;
+#[cfg(test)]
+mod tests;
+
+pub use progress::{PeerBytes, Progress, Why};
+
+use peers::Peers;
+use requests::Request;
+use shards::Shards;
+
+/// A peer, as the caller numbers them. One peer keeps its key for the whole fetch, also when it
+/// leaves and comes back: what it did wrong is remembered under it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerKey(pub u32);
+
+/// A request of this fetch, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// A shard to fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardSpec {
+    /// Its number in the version.
+    pub shard: ShardIndex,
+    /// Its bytes. A shard of 0 bytes is done at once: whether its hash is that of nothing is for
+    /// the caller to check.
+    pub size: u64,
+    /// Groups that are here already, verified. Ignored for a small shard unless it is whole.
+    pub have: GroupRanges,
+}
+
+/// How to fetch. The default suits all known cases; tests and small machines change it.
+#[derive(Clone, Debug)]
+pub struct FetchConfig {
+    /// Bytes asked for and not yet verified, over all peers: what a crash may cost.
+    pub in_flight_bytes_max: u64,
+    /// The unit of large shards; rounded to a power of two of chunk groups.
+    pub piece_bytes: u64,
+    /// A shard up to this size is asked of one peer as a whole, and is only done as a whole.
+    /// At most an eighth of `in_flight_bytes_max`.
+    pub small_shard_bytes: u64,
+    /// Aim for the size of one request.
+    pub request_bytes_max: u64,
+    /// Items in one request.
+    pub request_items_max: usize,
+    /// A peer that has requests and sends nothing that verifies for so long has timed out.
+    /// Twice as long after each time-out in a row.
+    pub stall: Duration,
+    /// Where to start among equals; differs from node to node, so that they get different parts.
+    pub seed: u64,
+}
+
+impl Default for FetchConfig {
+    fn default() -> Self {
+        Self {
+            in_flight_bytes_max: 8 << 20,
+            piece_bytes: 128 << 10,
+            small_shard_bytes: 1 << 20,
+            request_bytes_max: 1 << 20,
+            request_items_max: 512,
+            stall: Duration::from_secs(6),
+            seed: 0,
+        }
+    }
+}
+
+/// What a peer says it holds. Claims add up; they end with the peer, or when it lacks the thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holdings {
+    /// All shards of the version.
+    Complete,
+    /// Whole shards: bit `i % 8`, counted from the least significant, of byte `i / 8` is shard
+    /// `first + i`.
+    Shards {
+        /// The shard of the first bit.
+        first: ShardIndex,
+        /// The bits.
+        bits: Vec<u8>,
+    },
+    /// Some groups of a shard.
+    Partial {
+        /// The shard.
+        shard: ShardIndex,
+        /// Its groups.
+        ranges: GroupRanges,
+    },
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The peer answered all items, each with its bytes or with "not found".
+    Done,
+    /// It did not answer in time.
+    Timeout,
+    /// It has too much to do.
+    Busy,
+    /// The stream or connection broke, or the peer refused.
+    Closed,
+    /// It sent bytes that do not have the hash that was asked for.
+    WrongBytes,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A peer can be asked. Nothing is known of what it holds.
+    PeerJoined {
+        /// The peer.
+        peer: PeerKey,
+    },
+    /// A peer cannot be asked any more; its requests have ended, no [`Input::Ended`] is needed.
+    PeerLeft {
+        /// The peer.
+        peer: PeerKey,
+    },
+    /// A peer told what it holds, or what it holds by now.
+    Holdings {
+        /// The peer.
+        peer: PeerKey,
+        /// What it said.
+        update: Holdings,
+    },
+    /// Groups of an item arrived, were verified and, in a large shard, written.
+    ///
+    /// Tell it as it goes, at least once a second while bytes arrive, also for a small shard that
+    /// waits in memory to be whole: it is what keeps a slow peer from timing out.
+    Verified {
+        /// The request.
+        request: RequestId,
+        /// The item's shard.
+        shard: ShardIndex,
+        /// The groups.
+        groups: GroupRange,
+        /// Bytes that were received for them, proofs included.
+        bytes: u64,
+    },
+    /// The peer said that it does not hold the item.
+    ItemMissing {
+        /// The request.
+        request: RequestId,
+        /// The item's shard.
+        shard: ShardIndex,
+    },
+    /// The end of a request, exactly one for each that was not cancelled.
+    Ended {
+        /// The request.
+        request: RequestId,
+        /// How.
+        end: End,
+    },
+    /// A reader waits for these groups: ask for them next.
+    Prioritise {
+        /// The shard.
+        shard: ShardIndex,
+        /// The groups.
+        groups: GroupRange,
+    },
+    /// Groups that were here are lost: fetch them again. A small shard is lost as a whole.
+    LocalLost {
+        /// The shard.
+        shard: ShardIndex,
+        /// The groups.
+        groups: GroupRange,
+    },
+}
+
+/// One run of chunk groups of one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The shard.
+    pub shard: ShardIndex,
+    /// The groups; never open.
+    pub groups: GroupRange,
+}
+
+/// Why a request is not wanted any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelCause {
+    /// The peer was too slow: note [`Offence::Timeout`] in its score.
+    Timeout,
+    /// Another peer was faster.
+    Superseded,
+    /// The peer is banned.
+    Banned,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Ask a peer.
+    Request {
+        /// Names it in later inputs.
+        request: RequestId,
+        /// Whom to ask.
+        peer: PeerKey,
+        /// For what; at least one.
+        items: Vec<Item>,
+        /// When it is cancelled at the latest, however steadily bytes arrive.
+        deadline: Time,
+    },
+    /// Drop a request. It has ended: later inputs for it are ignored.
+    Cancel {
+        /// The request.
+        request: RequestId,
+        /// Why.
+        cause: CancelCause,
+    },
+    /// All groups of a shard are here. Comes once, also for shards that were whole at the start;
+    /// once more after [`Input::LocalLost`].
+    ShardDone {
+        /// The shard.
+        shard: ShardIndex,
+    },
+    /// Ask a peer nothing more in this fetch.
+    Ban {
+        /// The peer.
+        peer: PeerKey,
+        /// What it did.
+        offence: Offence,
+    },
+    /// All shards are here. Comes once more if shards were lost and came back.
+    Completed,
+}
+
+/// A timer of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// Has the peer stalled, or has it rested enough?
+    Peer(PeerKey),
+    /// Is the request past its deadline?
+    Request(RequestId),
+    /// Is there anything to ask twice?
+    Endgame,
+}
+
+/// The scheduler of one fetch.
+///
+/// Invariants: bytes in flight never exceed the limit; each request has one end; a piece that is
+/// missing is either wanted or in a request; the sums of peers and requests agree.
+#[derive(Debug)]
+pub struct Fetch {
+    config: FetchConfig,
+    shards: Shards,
+    peers: Peers,
+    requests: BTreeMap<RequestId, Request>,
+    requests_made: u64,
+    timers: BTreeSet<(Time, Timer)>,
+    endgame_at: Option<Time>,
+    completed: bool,
+    received_bytes: u64,
+    wasted_bytes: u64,
+    steps: u64,
+    outputs: VecDeque<Output>,
+}
+
+impl Fetch {
+    /// A fetch of these shards, in any order; of two with one number the first counts.
+    #[must_use]
+    pub fn new(config: FetchConfig, shards: impl IntoIterator<Item = ShardSpec>) -> Self {
+        let config = config.normalised();
+        let mut fetch = Self {
+            shards: Shards::new(&config, shards),
+            peers: Peers::new(&config),
+            requests: BTreeMap::new(),
+            requests_made: 0,
+            timers: BTreeSet::new(),
+            endgame_at: None,
+            completed: false,
+            received_bytes: 0,
+            wasted_bytes: 0,
+            steps: 0,
+            outputs: VecDeque::new(),
+            config,
+        };
+        for slot in fetch.shards.slots() {
+            if fetch.shards.is_done(slot) {
+                fetch.tell_done(slot);
+            }
+        }
+        fetch.tell_completed();
+        fetch
+    }
+
+    /// Takes in what happened. Unknown peers, ended requests and repeated words do nothing.
+    pub fn handle(&mut self, now: Time, input: Input) {
+        match input {
+            Input::PeerJoined { peer } => self.peers.join(now, peer),
+            Input::PeerLeft { peer } => self.peer_left(now, peer),
+            Input::Holdings { peer, update } => self.peers.claim(peer, &update, &mut self.shards),
+            Input::Verified {
+                request,
+                shard,
+                groups,
+                bytes,
+            } => {
+                self.verified(now, request, Item { shard, groups }, bytes);
+            }
+            Input::ItemMissing { request, shard } => self.item_missing(now, request, shard),
+            Input::Ended { request, end } => self.ended(now, request, end),
+            Input::Prioritise { shard, groups } => self.shards.prioritise(shard, groups),
+            Input::LocalLost { shard, groups } => self.local_lost(shard, groups),
+        }
+        self.fill(now);
+        self.check();
+    }
+
+    /// The next thing to do; `None` until the next input or timeout.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`Fetch::handle_timeout`]; `None`: not before the next input.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Time> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Does what is due. Too early or too often does nothing.
+    pub fn handle_timeout(&mut self, now: Time) {
+        while let Some(&(at, timer)) = self.timers.first()
+            && at <= now
+        {
+            self.timers.pop_first();
+            match timer {
+                Timer::Peer(peer) => self.peer_timer(now, peer),
+                Timer::Request(request) => self.request_timer(now, request),
+                Timer::Endgame => self.endgame(now),
+            }
+        }
+        self.fill(now);
+        self.check();
+    }
+
+    /// Elementary steps of work so far: how the cost of decisions is tested.
+    #[must_use]
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+}
+
+impl FetchConfig {
+    /// The same with every value where the machine can work with it.
+    fn normalised(mut self) -> Self {
+        use crate::limits::CHUNK_GROUP_BYTES;
+        self.in_flight_bytes_max = self.in_flight_bytes_max.max(64 * CHUNK_GROUP_BYTES);
+        let eighth = self.in_flight_bytes_max / 8;
+        self.small_shard_bytes = self.small_shard_bytes.min(eighth);
+        self.piece_bytes = self
+            .piece_bytes
+            .clamp(CHUNK_GROUP_BYTES, eighth)
+            .div_ceil(CHUNK_GROUP_BYTES)
+            .next_power_of_two()
+            * CHUNK_GROUP_BYTES;
+        self.request_bytes_max = self
+            .request_bytes_max
+            .clamp(self.piece_bytes, eighth.max(self.piece_bytes));
+        self.request_items_max = self.request_items_max.max(1);
+        self.stall = self.stall.max(Duration::from_millis(1));
+        self
+    }
+}

@@ -1,0 +1,123 @@
+//! Who is asked for what, whenever there is room.
+
+use super::{
+    Fetch, Output, PeerKey,
+    peers::Class,
+    queue::Queue,
+    shards::{Room, Slot, Take},
+};
+use crate::{time::Time, wire::GroupRange};
+
+/// What came of looking for something to ask of a peer.
+enum Plan {
+    Ask(Vec<(Slot, GroupRange)>),
+    TooLarge,
+    Nothing,
+}
+
+impl Fetch {
+    /// Makes requests until there is nothing to ask for, nobody to ask, or no room.
+    ///
+    /// A peer that is next but finds too little room waits for it, and the others with it: else
+    /// small requests would take the room away for ever.
+    pub(super) fn fill(&mut self, now: Time) {
+        let mut slow_is_open = true;
+        loop {
+            let slow = if slow_is_open {
+                self.peers.next(Class::Slow, &mut self.steps)
+            } else {
+                None
+            };
+            let class = if slow.is_some() {
+                Class::Slow
+            } else {
+                Class::Fast
+            };
+            let Some((peer, aim)) = slow.or_else(|| self.peers.next(Class::Fast, &mut self.steps))
+            else {
+                break;
+            };
+            let (limit, free) = (self.peers.budget(class), self.peers.budget(Class::Fast));
+            let plan = if limit < aim {
+                Plan::TooLarge
+            } else {
+                self.plan(peer, aim, limit)
+            };
+            match plan {
+                Plan::Ask(parts) => self.send(now, peer, &parts, None),
+                Plan::Nothing => self.peers.set_idle(peer),
+                Plan::TooLarge if limit < free => slow_is_open = false,
+                Plan::TooLarge => break,
+            }
+        }
+        self.watch_endgame(now);
+    }
+
+    /// Gathers what to ask of a peer: at least one item, up to `aim` bytes.
+    fn plan(&mut self, key: PeerKey, aim: u64, limit: u64) -> Plan {
+        let Some(peer) = self.peers.get(key) else {
+            return Plan::Nothing;
+        };
+        let (mut parts, mut bytes) = (Vec::new(), 0);
+        let mut cursor = Queue::walk();
+        while bytes < aim
+            && parts.len() < self.config.request_items_max
+            && let Some(slot) = self.shards.next(&mut cursor, &peer.claims, &mut self.steps)
+        {
+            let room = Room {
+                aim: aim - bytes,
+                limit: if parts.is_empty() { limit } else { aim - bytes },
+                items: self.config.request_items_max - parts.len(),
+            };
+            match self
+                .shards
+                .take(slot, peer.claims.limit(slot), room, &mut self.steps)
+            {
+                Take::Ranges(ranges, more) => {
+                    bytes += more;
+                    parts.extend(ranges.into_iter().map(|range| (slot, range)));
+                }
+                Take::Nothing => {}
+                Take::TooLarge if parts.is_empty() => return Plan::TooLarge,
+                Take::TooLarge => break,
+            }
+        }
+        if parts.is_empty() {
+            Plan::Nothing
+        } else {
+            Plan::Ask(parts)
+        }
+    }
+
+    /// Tells that a shard is whole.
+    pub(super) fn tell_done(&mut self, slot: Slot) {
+        self.outputs.push_back(Output::ShardDone {
+            shard: self.shards.index(slot),
+        });
+    }
+
+    /// Tells that all shards are whole, once.
+    pub(super) fn tell_completed(&mut self) {
+        if !self.completed && self.shards.done() == self.shards.len() {
+            self.completed = true;
+            self.outputs.push_back(Output::Completed);
+        }
+    }
+
+    /// Checks the sums of the invariants; cheap, there are few requests.
+    pub(super) fn check(&self) {
+        debug_assert!(self.peers.in_flight() <= self.config.in_flight_bytes_max);
+        debug_assert_eq!(
+            self.peers.in_flight(),
+            self.requests
+                .values()
+                .map(|request| request.left_bytes)
+                .sum::<u64>()
+        );
+        debug_assert!(self.requests.iter().all(|(id, request)| {
+            self.peers
+                .get(request.peer)
+                .is_some_and(|peer| peer.requests.contains(id))
+        }));
+    }
+}

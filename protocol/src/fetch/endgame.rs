@@ -1,0 +1,111 @@
+//! Near the end: what a slow peer still owes is asked of an idle one as well.
+
+use std::time::Duration;
+
+use super::{Fetch, PeerKey, RequestId, Timer, peers::Peer, requests::Request, shards::Slot};
+use crate::{time::Time, wire::GroupRange};
+
+/// How often it is looked at.
+const TICK: Duration = Duration::from_millis(250);
+/// A peer that sent nothing for so long counts as stalled here, long before it times out.
+const QUIET: Duration = Duration::from_secs(1);
+/// What asking twice must save.
+const GAIN_MIN: Duration = Duration::from_millis(500);
+/// What an unproven peer is expected to need.
+const UNPROVEN: Duration = Duration::from_secs(2);
+
+impl Fetch {
+    /// Sets the timer if a peer has nothing else to do while requests are in flight.
+    pub(super) fn watch_endgame(&mut self, now: Time) {
+        let alone = self
+            .requests
+            .values()
+            .any(|request| request.twin.is_none() && !request.left.is_empty());
+        if self.endgame_at.is_none() && alone && self.peers.has_idle() {
+            self.endgame_at = Some(now + TICK);
+            self.timers.insert((now + TICK, Timer::Endgame));
+        }
+    }
+
+    /// Asks idle peers for what others are late with.
+    pub(super) fn endgame(&mut self, now: Time) {
+        self.endgame_at = None;
+        let late: Vec<(RequestId, Duration)> = self
+            .requests
+            .iter()
+            .filter(|(_, request)| request.twin.is_none() && !request.left.is_empty())
+            .filter_map(|(id, request)| Some((*id, self.expected(now, request)?)))
+            .filter(|(_, expected)| *expected > GAIN_MIN)
+            .collect();
+        for (id, expected) in late {
+            self.ask_twice(now, id, expected);
+        }
+    }
+
+    /// How long a request will still take; `Duration::MAX` if its peer went quiet.
+    fn expected(&self, now: Time, request: &Request) -> Option<Duration> {
+        let peer = self.peers.get(request.peer)?;
+        let quiet = peer
+            .pace
+            .delay()
+            .unwrap_or_default()
+            .saturating_mul(3)
+            .max(QUIET);
+        if now.since(peer.progress_at) >= quiet {
+            return Some(Duration::MAX);
+        }
+        peer.expected(0)
+    }
+
+    /// Asks the best idle peer for what a request still has to bring, if that saves time.
+    fn ask_twice(&mut self, now: Time, id: RequestId, expected: Duration) {
+        let Some(request) = self.requests.get(&id) else {
+            return;
+        };
+        let free = self.peers.budget(super::peers::Class::Fast);
+        let best = self
+            .peers
+            .idle()
+            .filter(|(key, peer)| *key != request.peer && peer.resting_until().is_none())
+            .filter_map(|(key, peer)| {
+                let (parts, bytes) = self.held_parts(peer, request);
+                let span = peer.expected(bytes).unwrap_or(UNPROVEN);
+                (!parts.is_empty() && bytes <= free).then_some((span, key, parts))
+            })
+            .min_by_key(|(span, key, _)| (*span, *key));
+        let Some((span, key, parts)) = best else {
+            return;
+        };
+        if expected > span.saturating_mul(2).saturating_add(GAIN_MIN) {
+            self.twin(now, id, key, &parts);
+        }
+    }
+
+    fn twin(&mut self, now: Time, id: RequestId, key: PeerKey, parts: &[(Slot, GroupRange)]) {
+        let twin = RequestId(self.requests_made);
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.twin = Some(twin);
+        }
+        self.send(now, key, parts, Some(id));
+    }
+
+    /// What of a request's rest a peer claims, and its bytes.
+    fn held_parts(&self, peer: &Peer, request: &Request) -> (Vec<(Slot, GroupRange)>, u64) {
+        let (mut parts, mut bytes) = (Vec::new(), 0);
+        for (slot, left) in &request.left {
+            // A part of a small shard waits in memory with the other peer: ask for all of it.
+            let groups = if self.shards.is_small(*slot) {
+                self.shards.whole(*slot)
+            } else {
+                left.groups.clone()
+            };
+            if parts.len() + groups.len_ranges() <= self.config.request_items_max
+                && groups.iter().all(|range| peer.claims.has(*slot, range))
+            {
+                bytes += groups.len_bytes(self.shards.size(*slot));
+                parts.extend(groups.iter().map(|range| (*slot, range)));
+            }
+        }
+        (parts, bytes)
+    }
+}

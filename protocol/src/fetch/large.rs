@@ -1,0 +1,294 @@
+//! A large shard: fetched in runs of pieces, from many peers at once.
+
+use std::ops::Range;
+
+use super::{
+    FetchConfig, ShardSpec,
+    bits::Bits,
+    queue::spread,
+    shards::{Room, Take},
+};
+use crate::{
+    limits::CHUNK_GROUP_BYTES,
+    wire::{GroupRange, GroupRanges, groups_in},
+};
+
+/// Shards of fewer pieces are fetched from their beginning by every node.
+const PIECES_TO_SPREAD: usize = 64;
+
+/// What is here and what is wanted of a shard that is fetched in pieces.
+///
+/// Invariant: no wanted piece is whole.
+#[derive(Debug)]
+pub(super) struct Large {
+    size: u64,
+    /// Groups in a piece; the last piece may be shorter.
+    piece_groups: u64,
+    have: GroupRanges,
+    /// Pieces that are in no request.
+    wanted: Bits,
+    pieces: usize,
+    /// Where this node starts, so that nodes that fetch at one time get different parts.
+    start: usize,
+    started: bool,
+    urgent: GroupRanges,
+}
+
+impl Large {
+    pub(super) fn new(config: &FetchConfig, spec: &ShardSpec) -> Self {
+        let piece_groups = (config.piece_bytes / CHUNK_GROUP_BYTES).max(1);
+        let groups = groups_in(spec.size);
+        let pieces = usize::try_from(groups.div_ceil(piece_groups)).unwrap_or(usize::MAX);
+        let mut large = Self {
+            size: spec.size,
+            piece_groups,
+            have: spec.have.within(groups),
+            wanted: Bits::new(pieces),
+            pieces,
+            start: start(config.seed, spec, pieces),
+            started: !spec.have.is_empty(),
+            urgent: GroupRanges::new(),
+        };
+        for missing in large.have.missing_within(groups).iter() {
+            for piece in large.pieces_of(missing) {
+                large.wanted.insert(piece);
+            }
+        }
+        large
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.have.is_complete(groups_in(self.size))
+    }
+
+    pub(super) const fn is_wanted(&self) -> bool {
+        self.wanted.ones() > 0
+    }
+
+    pub(super) const fn is_started(&self) -> bool {
+        self.started
+    }
+
+    pub(super) fn is_urgent(&self) -> bool {
+        !self.urgent.is_empty()
+    }
+
+    pub(super) fn bytes_here(&self) -> u64 {
+        self.have.len_bytes(self.size)
+    }
+
+    /// Takes the next run of wanted pieces, as the ranges of it that are not here.
+    pub(super) fn take(&mut self, held: Option<&GroupRanges>, room: Room, steps: &mut u64) -> Take {
+        let Some(first) = self.next_piece(held, steps) else {
+            return Take::Nothing;
+        };
+        let (mut ranges, mut bytes) = (Vec::new(), 0);
+        for piece in first..self.pieces {
+            *steps += 1;
+            let groups = self.groups_of(piece);
+            if !self.wanted.contains(piece) || held.is_some_and(|held| !held.contains_all(groups)) {
+                break;
+            }
+            let missing = self.missing(&groups.into());
+            let more = missing.len_bytes(self.size);
+            let limit = if ranges.is_empty() {
+                room.limit
+            } else {
+                room.aim.min(room.limit)
+            };
+            if bytes + more > limit || ranges.len() + missing.len_ranges() > room.items {
+                break;
+            }
+            self.wanted.remove(piece);
+            bytes += more;
+            append(&mut ranges, &missing);
+        }
+        if ranges.is_empty() {
+            return Take::TooLarge;
+        }
+        self.started = true;
+        Take::Ranges(ranges, bytes)
+    }
+
+    /// Groups are wanted again, except in pieces that are whole or that `coming` brings.
+    pub(super) fn release(&mut self, groups: GroupRange, coming: Option<&GroupRanges>) -> bool {
+        let mut released = false;
+        for piece in self.pieces_of(groups) {
+            let range = self.groups_of(piece);
+            let elsewhere = coming.is_some_and(|coming| overlaps(coming, range));
+            if !elsewhere && !self.have.contains_all(range) {
+                released |= self.wanted.insert(piece);
+            }
+        }
+        released
+    }
+
+    /// Groups are here. Returns the bytes that are new.
+    pub(super) fn received(&mut self, groups: GroupRange) -> u64 {
+        let Some(groups) = groups.within(groups_in(self.size)) else {
+            return 0;
+        };
+        let new = self.missing(&groups.into()).len_bytes(self.size);
+        self.have.insert(groups);
+        for piece in self.pieces_of(groups) {
+            if self.wanted.contains(piece) && self.have.contains_all(self.groups_of(piece)) {
+                self.wanted.remove(piece);
+            }
+        }
+        new
+    }
+
+    /// Groups are lost. Returns the bytes that were here.
+    pub(super) fn lose(&mut self, groups: GroupRange) -> u64 {
+        let Some(groups) = groups.within(groups_in(self.size)) else {
+            return 0;
+        };
+        let lost = self.have.intersect(&groups.into());
+        self.have.remove(groups);
+        for range in lost.iter() {
+            for piece in self.pieces_of(range) {
+                self.wanted.insert(piece);
+            }
+        }
+        lost.len_bytes(self.size)
+    }
+
+    /// A reader waits for these groups. Is any of them not here?
+    pub(super) fn prioritise(&mut self, groups: GroupRange) -> bool {
+        if let Some(groups) = groups.within(groups_in(self.size)) {
+            let missing = self.missing(&groups.into());
+            self.urgent.insert_all(&missing);
+        }
+        self.is_urgent()
+    }
+
+    /// What of these groups is not here.
+    pub(super) fn missing(&self, groups: &GroupRanges) -> GroupRanges {
+        let mut missing = GroupRanges::new();
+        for range in groups.iter() {
+            missing.insert(range);
+            if self.have.contains_all(range) {
+                missing.remove(range);
+            } else if overlaps(&self.have, range) {
+                missing.remove_all(&self.have);
+            }
+        }
+        missing
+    }
+
+    /// The next wanted piece, urgent ones first, of those in `held`.
+    fn next_piece(&mut self, held: Option<&GroupRanges>, steps: &mut u64) -> Option<usize> {
+        if self.is_urgent() {
+            let urgent = std::mem::take(&mut self.urgent);
+            self.urgent = self.missing(&urgent);
+            let found = self.urgent.iter().find_map(|range| {
+                let mut at = self.pieces_of(range);
+                std::iter::from_fn(|| {
+                    let piece = self.wanted.first_in(at.start, at.end, steps)?;
+                    at.start = piece + 1;
+                    Some(piece)
+                })
+                .find(|piece| held.is_none_or(|held| held.contains_all(self.groups_of(*piece))))
+            });
+            let waiting = self.urgent.iter().any(|range| {
+                let pieces = self.pieces_of(range);
+                self.wanted
+                    .first_in(pieces.start, pieces.end, steps)
+                    .is_some()
+            });
+            if !waiting {
+                self.urgent = GroupRanges::new();
+            }
+            if found.is_some() {
+                return found;
+            }
+        }
+        match held {
+            None => self
+                .wanted
+                .first_in(self.start, self.pieces, steps)
+                .or_else(|| self.wanted.first_in(0, self.start, steps)),
+            Some(held) => held.iter().find_map(|range| {
+                let inside = self.whole_pieces_in(range);
+                self.wanted.first_in(inside.start, inside.end, steps)
+            }),
+        }
+    }
+
+    /// The groups of a piece.
+    fn groups_of(&self, piece: usize) -> GroupRange {
+        let first = u64::try_from(piece)
+            .unwrap_or(u64::MAX)
+            .saturating_mul(self.piece_groups);
+        let end = first
+            .saturating_add(self.piece_groups)
+            .min(groups_in(self.size));
+        GroupRange {
+            first,
+            count: end.saturating_sub(first),
+        }
+    }
+
+    /// The pieces that hold any of these groups.
+    fn pieces_of(&self, groups: GroupRange) -> Range<usize> {
+        let end = groups.end().min(groups_in(self.size));
+        to_usize(groups.first / self.piece_groups)..to_usize(end.div_ceil(self.piece_groups))
+    }
+
+    /// The pieces whose groups are all in this range.
+    fn whole_pieces_in(&self, groups: GroupRange) -> Range<usize> {
+        let total = groups_in(self.size);
+        let end = if groups.end() >= total {
+            total.div_ceil(self.piece_groups)
+        } else {
+            groups.end() / self.piece_groups
+        };
+        to_usize(groups.first.div_ceil(self.piece_groups))..to_usize(end)
+    }
+}
+
+#[cfg(test)]
+impl Large {
+    /// The missing groups of pieces that are in no request.
+    pub(super) fn wanted_groups(&self) -> GroupRanges {
+        let pieces: GroupRanges = self
+            .wanted
+            .iter()
+            .map(|piece| self.groups_of(piece))
+            .collect();
+        assert!(
+            self.wanted
+                .iter()
+                .all(|piece| !self.have.contains_all(self.groups_of(piece)))
+        );
+        self.missing(&pieces)
+    }
+}
+
+/// The piece at which this node starts with a shard.
+fn start(seed: u64, spec: &ShardSpec, pieces: usize) -> usize {
+    if pieces < PIECES_TO_SPREAD {
+        return 0;
+    }
+    let count = u64::try_from(pieces).unwrap_or(u64::MAX);
+    to_usize(spread(seed ^ spread(u64::from(spec.shard.0))) % count)
+}
+
+/// Appends ranges that lie behind the last, joining those that touch.
+fn append(ranges: &mut Vec<GroupRange>, more: &GroupRanges) {
+    for range in more.iter() {
+        match ranges.last_mut() {
+            Some(last) if last.end() == range.first => last.count += range.count,
+            _ => ranges.push(range),
+        }
+    }
+}
+
+/// Is any group of `range` in `set`?
+fn overlaps(set: &GroupRanges, range: GroupRange) -> bool {
+    !set.intersect(&range.into()).is_empty()
+}
+
+fn to_usize(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,413 @@
+//! The peers of a fetch: what they claim, how much they carry, and who is asked next.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{
+    FetchConfig, Holdings, PeerKey, RequestId,
+    claims::Claims,
+    pace::Pace,
+    progress::PeerBytes,
+    shards::{Shards, Slot},
+};
+use crate::time::Time;
+
+/// How long a peer rests after a failure; twice as long after each further one in a row.
+const REST_FIRST: Duration = Duration::from_millis(500);
+/// The longest rest: a peer that failed for an hour gets a try a minute.
+const REST_MAX: Duration = Duration::from_secs(60);
+/// Doublings of rest and patience.
+const FAILURES_MAX: u32 = 7;
+/// Peers compared for the next request.
+const CANDIDATES: usize = 16;
+
+/// One peer.
+///
+/// Invariant: `in_flight` is the sum over its requests of the bytes that they still have to bring.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) claims: Claims,
+    pub(super) pace: Pace,
+    pub(super) in_flight: u64,
+    pub(super) requests: BTreeSet<RequestId>,
+    pub(super) bytes: PeerBytes,
+    /// When it was asked while it had no request, or sent something that verified.
+    pub(super) progress_at: Time,
+    failures: u32,
+    resting_until: Option<Time>,
+    /// It had nothing that was wanted when it was last looked at.
+    idle: bool,
+    /// Its entry among the ready.
+    listed: Option<(Class, Rank)>,
+    /// What of it is in the sums.
+    counted: (Class, u64),
+}
+
+/// Slow peers, and those that have shown nothing yet, share a part of the budget, so that however
+/// many of them there are, fast ones are never held up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    Slow,
+    Fast,
+}
+
+/// Who goes first: fewer failures in a row, then fewer bytes given, so that equal peers give equal
+/// shares.
+type Rank = (u32, u64, PeerKey);
+
+/// What is remembered of a peer that left.
+#[derive(Debug, Default)]
+struct Past {
+    failures: u32,
+    banned: bool,
+    bytes: PeerBytes,
+}
+
+/// The peers of a fetch.
+///
+/// Invariants: `in_flight` and `slow_in_flight` are sums over the peers; a peer is listed as ready
+/// exactly if it may be asked, is not idle, and has room for another request.
+#[derive(Debug)]
+pub(super) struct Peers {
+    peers: BTreeMap<PeerKey, Peer>,
+    past: BTreeMap<PeerKey, Past>,
+    slow: BTreeSet<Rank>,
+    fast: BTreeSet<Rank>,
+    idle: BTreeSet<PeerKey>,
+    in_flight: u64,
+    slow_in_flight: u64,
+    active: u64,
+    complete: usize,
+    in_flight_max: u64,
+    request_max: u64,
+}
+
+impl Peer {
+    /// How much patience it gets: a multiple that grows while it fails, so that the slowest of
+    /// networks is waited for in the end.
+    pub(super) const fn patience(&self) -> u32 {
+        1 << self.failures
+    }
+
+    /// May it be asked?
+    pub(super) const fn resting_until(&self) -> Option<Time> {
+        self.resting_until
+    }
+
+    fn class(&self) -> Class {
+        if self.pace.is_slow() {
+            Class::Slow
+        } else {
+            Class::Fast
+        }
+    }
+
+    fn has_room(&self, request_max: u64) -> bool {
+        let window = self.pace.window();
+        self.requests.is_empty()
+            || self.in_flight + self.pace.request_bytes(window, request_max) <= window
+    }
+
+    /// How long until it would have brought `bytes` more; `None` if it has shown nothing yet.
+    pub(super) fn expected(&self, bytes: u64) -> Option<Duration> {
+        let rate = self.pace.rate()?.max(1);
+        let ms = self.in_flight.saturating_add(bytes).saturating_mul(1000) / rate;
+        Some(
+            self.pace
+                .delay()
+                .unwrap_or_default()
+                .saturating_add(Duration::from_millis(ms)),
+        )
+    }
+}
+
+impl Peers {
+    pub(super) const fn new(config: &FetchConfig) -> Self {
+        Self {
+            peers: BTreeMap::new(),
+            past: BTreeMap::new(),
+            slow: BTreeSet::new(),
+            fast: BTreeSet::new(),
+            idle: BTreeSet::new(),
+            in_flight: 0,
+            slow_in_flight: 0,
+            active: 0,
+            complete: 0,
+            in_flight_max: config.in_flight_bytes_max,
+            request_max: config.request_bytes_max,
+        }
+    }
+
+    pub(super) fn get(&self, key: PeerKey) -> Option<&Peer> {
+        self.peers.get(&key)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (PeerKey, &Peer)> {
+        self.peers.iter().map(|(key, peer)| (*key, peer))
+    }
+
+    /// Peers that had nothing that was wanted.
+    pub(super) fn idle(&self) -> impl Iterator<Item = (PeerKey, &Peer)> {
+        self.idle
+            .iter()
+            .filter_map(|key| Some((*key, self.peers.get(key)?)))
+    }
+
+    pub(super) fn has_idle(&self) -> bool {
+        !self.idle.is_empty()
+    }
+
+    pub(super) const fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
+    /// Peers that hold the whole version, by their own word.
+    pub(super) const fn complete(&self) -> usize {
+        self.complete
+    }
+
+    /// Bytes that each peer gave, those that left included.
+    pub(super) fn bytes(&self) -> BTreeMap<PeerKey, PeerBytes> {
+        let here = self.peers.iter().map(|(key, peer)| (*key, peer.bytes));
+        self.past
+            .iter()
+            .map(|(key, past)| (*key, past.bytes))
+            .chain(here)
+            .collect()
+    }
+
+    pub(super) fn is_banned(&self, key: PeerKey) -> bool {
+        self.past.get(&key).is_some_and(|past| past.banned)
+    }
+
+    pub(super) fn join(&mut self, now: Time, key: PeerKey) {
+        if self.is_banned(key) || self.peers.contains_key(&key) {
+            return;
+        }
+        let past = self.past.remove(&key).unwrap_or_default();
+        let peer = Peer {
+            claims: Claims::default(),
+            pace: Pace::new(self.in_flight_max),
+            in_flight: 0,
+            requests: BTreeSet::new(),
+            bytes: past.bytes,
+            progress_at: now,
+            failures: past.failures,
+            resting_until: None,
+            idle: false,
+            listed: None,
+            counted: (Class::Slow, 0),
+        };
+        self.peers.insert(key, peer);
+        self.update(key);
+    }
+
+    /// Takes a peer out; its requests must be closed already.
+    pub(super) fn leave(&mut self, key: PeerKey, banned: bool, shards: &mut Shards) {
+        self.change(key, |peer| peer.idle = true);
+        self.idle.remove(&key);
+        let Some(peer) = self.peers.remove(&key) else {
+            return;
+        };
+        peer.claims.withdraw(shards);
+        self.complete -= usize::from(peer.claims.is_complete());
+        let past = Past {
+            failures: peer.failures,
+            banned,
+            bytes: peer.bytes,
+        };
+        if banned || past.failures > 0 || past.bytes != PeerBytes::default() {
+            self.past.insert(key, past);
+        }
+    }
+
+    /// Notes what a peer says it holds.
+    pub(super) fn claim(&mut self, key: PeerKey, update: &Holdings, shards: &mut Shards) {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
+        let len = shards.len();
+        match update {
+            Holdings::Complete => self.complete += usize::from(peer.claims.complete()),
+            Holdings::Shards { first, bits } => {
+                let count = u64::try_from(bits.len())
+                    .unwrap_or(u64::MAX)
+                    .saturating_mul(8);
+                for slot in shards.slots_between(*first, count) {
+                    let bit = u64::from(shards.index(slot).0).saturating_sub(u64::from(first.0));
+                    if bit_of(bits, bit) && peer.claims.whole(slot, len) {
+                        shards.gain_holder(slot);
+                    }
+                }
+            }
+            Holdings::Partial { shard, ranges } => {
+                if let Some(slot) = shards.slot_of(*shard)
+                    && peer.claims.part(slot, ranges, len)
+                {
+                    shards.gain_holder(slot);
+                }
+            }
+        }
+        self.change(key, |peer| peer.idle = false);
+    }
+
+    /// A peer lacks a shard that it claimed.
+    pub(super) fn deny(&mut self, key: PeerKey, slot: Slot, shards: &mut Shards) {
+        if let Some(peer) = self.peers.get_mut(&key)
+            && peer.claims.deny(slot, shards.len())
+        {
+            shards.lose_holder(slot);
+        }
+    }
+
+    /// Changes a peer and puts it where it belongs among the others.
+    pub(super) fn change(&mut self, key: PeerKey, change: impl FnOnce(&mut Peer)) {
+        if let Some(peer) = self.peers.get_mut(&key) {
+            change(peer);
+            self.update(key);
+        }
+    }
+
+    /// A peer failed. Returns until when it rests.
+    pub(super) fn failed(&mut self, now: Time, key: PeerKey) -> Option<Time> {
+        let peer = self.peers.get_mut(&key)?;
+        let until = now + REST_FIRST.saturating_mul(1 << peer.failures).min(REST_MAX);
+        peer.failures = (peer.failures + 1).min(FAILURES_MAX);
+        peer.resting_until = Some(until);
+        self.update(key);
+        Some(until)
+    }
+
+    /// A peer sent what was asked for: what was before is forgiven.
+    pub(super) fn forgive(&mut self, key: PeerKey) {
+        if let Some(peer) = self.peers.get_mut(&key) {
+            peer.failures = 0;
+        }
+    }
+
+    /// Ends a rest that is over.
+    pub(super) fn rested(&mut self, now: Time, key: PeerKey) {
+        self.change(key, |peer| {
+            if peer.resting_until.is_some_and(|until| until <= now) {
+                peer.resting_until = None;
+            }
+        });
+    }
+
+    /// These shards have something to ask for again: who claims any of them is not idle.
+    pub(super) fn wake(&mut self, slots: &[Slot], steps: &mut u64) {
+        if slots.is_empty() {
+            return;
+        }
+        let woken: Vec<PeerKey> = self
+            .idle()
+            .filter(|(_, peer)| {
+                slots.iter().any(|slot| {
+                    *steps += 1;
+                    peer.claims.has_any(*slot)
+                })
+            })
+            .map(|(key, _)| key)
+            .collect();
+        for key in woken {
+            self.change(key, |peer| peer.idle = false);
+        }
+    }
+
+    /// A peer had nothing that is wanted: it is not asked until that changes.
+    pub(super) fn set_idle(&mut self, key: PeerKey) {
+        self.change(key, |peer| peer.idle = true);
+    }
+
+    /// Bytes that a peer of this class may ask for now.
+    pub(super) fn budget(&self, class: Class) -> u64 {
+        let free = self.in_flight_max.saturating_sub(self.in_flight);
+        match class {
+            Class::Fast => free,
+            Class::Slow => free.min((self.in_flight_max / 2).saturating_sub(self.slow_in_flight)),
+        }
+    }
+
+    /// Who of a class is asked next, and for how many bytes.
+    ///
+    /// Among fast peers it is who has least in flight, where one that gave more so far counts as
+    /// having more: peers with time to spare give equal shares, and none of them stands still.
+    pub(super) fn next(&self, class: Class, steps: &mut u64) -> Option<(PeerKey, u64)> {
+        let ready = match class {
+            Class::Slow => &self.slow,
+            Class::Fast => &self.fast,
+        };
+        let &(failures, given_least, _) = ready.first()?;
+        let share = self.in_flight_max / self.active.max(1);
+        let advantage_max = share / 4 * 3;
+        let key = ready
+            .iter()
+            .take(if class == Class::Fast { CANDIDATES } else { 1 })
+            .take_while(|rank| rank.0 == failures)
+            .filter_map(|&(_, given, key)| {
+                *steps += 1;
+                let advantage = (given - given_least).min(advantage_max);
+                Some((self.peers.get(&key)?.in_flight + advantage, key))
+            })
+            .min()?
+            .1;
+        Some((
+            key,
+            self.peers
+                .get(&key)?
+                .pace
+                .request_bytes(share, self.request_max),
+        ))
+    }
+
+    fn update(&mut self, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
+        let class = peer.class();
+        let (old_class, old) = std::mem::replace(&mut peer.counted, (class, peer.in_flight));
+        self.in_flight = self.in_flight - old + peer.in_flight;
+        self.active = self.active - u64::from(old > 0) + u64::from(peer.in_flight > 0);
+        if old_class == Class::Slow {
+            self.slow_in_flight -= old;
+        }
+        if class == Class::Slow {
+            self.slow_in_flight += peer.in_flight;
+        }
+        if peer.idle {
+            self.idle.insert(key);
+        } else {
+            self.idle.remove(&key);
+        }
+        let ready = !peer.idle
+            && peer.resting_until.is_none()
+            && !peer.claims.is_empty()
+            && peer.has_room(self.request_max);
+        let listed = ready.then_some((class, (peer.failures, peer.bytes.verified, key)));
+        let old = std::mem::replace(&mut peer.listed, listed);
+        if old == listed {
+            return;
+        }
+        if let Some((class, rank)) = old {
+            self.list(class).remove(&rank);
+        }
+        if let Some((class, rank)) = listed {
+            self.list(class).insert(rank);
+        }
+    }
+
+    const fn list(&mut self, class: Class) -> &mut BTreeSet<Rank> {
+        match class {
+            Class::Slow => &mut self.slow,
+            Class::Fast => &mut self.fast,
+        }
+    }
+}
+
+/// Bit `at` of a bitmap whose bytes begin with the least significant bit.
+fn bit_of(bits: &[u8], at: u64) -> bool {
+    let byte = usize::try_from(at / 8).ok().and_then(|byte| bits.get(byte));
+    byte.is_some_and(|byte| byte >> (at % 8) & 1 == 1)
+}

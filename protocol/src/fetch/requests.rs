@@ -1,0 +1,391 @@
+//! Requests in flight: how they are made, progress, and end.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{CancelCause, End, Fetch, Item, Output, PeerKey, RequestId, Timer, shards::Slot};
+use crate::table::ShardIndex;
+use crate::{
+    score::Offence,
+    time::Time,
+    wire::{GroupRange, GroupRanges},
+};
+
+/// What a request gets beyond the time that its bytes need at the lowest rate.
+const DEADLINE_BASE: Duration = Duration::from_secs(15);
+/// The lowest rate at which a peer is of use, in bytes a second.
+const RATE_MIN: u64 = 4 << 10;
+
+/// A request in flight.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) peer: PeerKey,
+    /// What it still has to bring. Empty: all came or is missing, the end has not been told yet.
+    pub(super) left: BTreeMap<Slot, Left>,
+    pub(super) left_bytes: u64,
+    sent_at: Time,
+    answered: bool,
+    /// Did anything come that was of use?
+    useful: bool,
+    /// Another request for the same, of another peer.
+    pub(super) twin: Option<RequestId>,
+}
+
+/// What a request still has to bring of one shard.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    pub(super) groups: GroupRanges,
+    /// Bytes of a small shard that wait for the rest of it.
+    waiting: u64,
+}
+
+impl Fetch {
+    /// Sends a request. The ranges are not open and not empty.
+    pub(super) fn send(
+        &mut self,
+        now: Time,
+        peer: PeerKey,
+        parts: &[(Slot, GroupRange)],
+        twin: Option<RequestId>,
+    ) {
+        let request = RequestId(self.requests_made);
+        self.requests_made += 1;
+        let mut left: BTreeMap<Slot, Left> = BTreeMap::new();
+        for (slot, groups) in parts {
+            left.entry(*slot).or_default().groups.insert(*groups);
+        }
+        let left_bytes = left
+            .iter()
+            .map(|(slot, left)| left.groups.len_bytes(self.shards.size(*slot)))
+            .sum();
+        self.requests.insert(
+            request,
+            Request {
+                peer,
+                left,
+                left_bytes,
+                sent_at: now,
+                answered: false,
+                useful: false,
+                twin,
+            },
+        );
+        let (mut patience, mut ahead) = (1, left_bytes);
+        let mut first = false;
+        self.peers.change(peer, |peer| {
+            first = peer.requests.is_empty();
+            if first {
+                peer.progress_at = now;
+            }
+            peer.requests.insert(request);
+            peer.in_flight += left_bytes;
+            peer.pace.sent(now);
+            (patience, ahead) = (peer.patience(), peer.in_flight);
+        });
+        if first {
+            self.timers.insert((
+                now + self.config.stall.saturating_mul(patience),
+                Timer::Peer(peer),
+            ));
+        }
+        let span = DEADLINE_BASE
+            .saturating_add(Duration::from_millis(ahead.saturating_mul(1000) / RATE_MIN));
+        let deadline = now + span.saturating_mul(patience);
+        self.timers.insert((deadline, Timer::Request(request)));
+        let items = parts
+            .iter()
+            .map(|(slot, groups)| Item {
+                shard: self.shards.index(*slot),
+                groups: *groups,
+            })
+            .collect();
+        self.outputs.push_back(Output::Request {
+            request,
+            peer,
+            items,
+            deadline,
+        });
+    }
+
+    /// Part of an item arrived and is right.
+    pub(super) fn verified(&mut self, now: Time, id: RequestId, item: Item, bytes: u64) {
+        self.received_bytes = self.received_bytes.saturating_add(bytes);
+        let slot = self.shards.slot_of(item.shard);
+        let Some((slot, request)) = slot.zip(self.requests.get_mut(&id)) else {
+            self.wasted_bytes = self.wasted_bytes.saturating_add(bytes);
+            return;
+        };
+        let peer = request.peer;
+        let size = self.shards.size(slot);
+        let Some(left) = request.left.get_mut(&slot) else {
+            self.wasted_bytes = self.wasted_bytes.saturating_add(bytes);
+            return;
+        };
+        let came = left.groups.intersect(&item.groups.into());
+        let came_bytes = came.len_bytes(size);
+        left.groups.remove(item.groups);
+        let whole = left.groups.is_empty();
+        let mut new = 0;
+        if self.shards.is_small(slot) {
+            left.waiting = left.waiting.saturating_add(bytes);
+            if whole {
+                new = self.shards.received_small(slot);
+            }
+        } else {
+            new = came
+                .iter()
+                .map(|range| self.shards.received(slot, range))
+                .sum();
+        }
+        let waits = self.shards.is_small(slot) && !whole;
+        let wasted = match (waits, new) {
+            (true, _) => 0,
+            (false, 0) => left.waiting.max(bytes),
+            (false, _) => 0,
+        };
+        if whole {
+            request.left.remove(&slot);
+        }
+        request.left_bytes -= came_bytes;
+        request.useful |= new > 0;
+        let answered = std::mem::replace(&mut request.answered, true);
+        let (delay, twin) = (now.since(request.sent_at), request.twin);
+        self.wasted_bytes = self.wasted_bytes.saturating_add(wasted);
+        if came_bytes > 0 {
+            self.peers.forgive(peer);
+        }
+        self.peers.change(peer, |peer| {
+            peer.in_flight -= came_bytes;
+            peer.bytes.verified += new;
+            peer.bytes.received += bytes;
+            if came_bytes > 0 {
+                peer.progress_at = now;
+                if !answered {
+                    peer.pace.answered(delay);
+                }
+                peer.pace.verified(now, came_bytes);
+            }
+        });
+        if new > 0 && self.shards.is_done(slot) {
+            self.tell_done(slot);
+            self.tell_completed();
+        }
+        if let Some(twin) = twin {
+            self.supersede(twin);
+        }
+    }
+
+    /// The peer does not hold what it claimed.
+    pub(super) fn item_missing(&mut self, now: Time, id: RequestId, shard: ShardIndex) {
+        let Some((slot, request)) = self.shards.slot_of(shard).zip(self.requests.get(&id)) else {
+            return;
+        };
+        let (peer, twin) = (request.peer, request.twin);
+        if !request.left.contains_key(&slot) {
+            return;
+        }
+        self.peers.deny(peer, slot, &mut self.shards);
+        self.peers.change(peer, |peer| peer.progress_at = now);
+        self.drop_slot(id, slot, twin);
+    }
+
+    /// A request ended.
+    pub(super) fn ended(&mut self, now: Time, id: RequestId, end: End) {
+        let Some(request) = self.requests.get(&id) else {
+            return;
+        };
+        let (peer, useful, all_came) = (request.peer, request.useful, request.left.is_empty());
+        match end {
+            End::WrongBytes => {
+                self.close(id);
+                self.ban(peer, Offence::WrongBytes);
+            }
+            End::Done => {
+                self.close(id);
+                if !useful && !self.peers.is_banned(peer) {
+                    self.fail(now, peer);
+                } else if !all_came {
+                    self.fail(now, peer);
+                }
+            }
+            End::Busy => {
+                self.close(id);
+                self.peers.change(peer, |peer| peer.pace.busy());
+                self.fail(now, peer);
+            }
+            End::Closed => {
+                self.close(id);
+                self.fail(now, peer);
+            }
+            End::Timeout => {
+                self.close(id);
+                self.time_out(now, peer);
+            }
+        }
+    }
+
+    /// A peer cannot be asked any more.
+    pub(super) fn peer_left(&mut self, now: Time, key: PeerKey) {
+        let _ = now;
+        for id in self.requests_of(key) {
+            self.close(id);
+        }
+        self.peers.leave(key, false, &mut self.shards);
+    }
+
+    /// Is the peer stalled, or has it rested?
+    pub(super) fn peer_timer(&mut self, now: Time, key: PeerKey) {
+        self.peers.rested(now, key);
+        let Some(peer) = self.peers.get(key) else {
+            return;
+        };
+        if let Some(until) = peer.resting_until() {
+            self.timers.insert((until, Timer::Peer(key)));
+        }
+        if peer.requests.is_empty() {
+            return;
+        }
+        let stalled_at = peer.progress_at + self.config.stall.saturating_mul(peer.patience());
+        if now < stalled_at {
+            self.timers.insert((stalled_at, Timer::Peer(key)));
+            return;
+        }
+        for id in self.requests_of(key) {
+            self.outputs.push_back(Output::Cancel {
+                request: id,
+                cause: CancelCause::Timeout,
+            });
+            self.close(id);
+        }
+        self.time_out(now, key);
+    }
+
+    /// A request has taken longer than any useful peer would.
+    pub(super) fn request_timer(&mut self, now: Time, id: RequestId) {
+        let Some(request) = self.requests.get(&id) else {
+            return;
+        };
+        let peer = request.peer;
+        self.outputs.push_back(Output::Cancel {
+            request: id,
+            cause: CancelCause::Timeout,
+        });
+        self.close(id);
+        self.time_out(now, peer);
+    }
+
+    /// Groups that were here are lost.
+    pub(super) fn local_lost(&mut self, shard: ShardIndex, groups: GroupRange) {
+        let Some(slot) = self.shards.slot_of(shard) else {
+            return;
+        };
+        if self.shards.lose(slot, groups) {
+            self.completed = false;
+            self.peers.wake(&[slot], &mut self.steps);
+        }
+    }
+
+    /// Drops a request that another made needless, if that is so.
+    fn supersede(&mut self, id: RequestId) {
+        let Some(request) = self.requests.get(&id) else {
+            return;
+        };
+        let needless = request
+            .left
+            .iter()
+            .all(|(slot, left)| self.shards.missing(*slot, &left.groups).is_empty());
+        if needless {
+            self.outputs.push_back(Output::Cancel {
+                request: id,
+                cause: CancelCause::Superseded,
+            });
+            self.close(id);
+        }
+    }
+
+    fn time_out(&mut self, now: Time, key: PeerKey) {
+        self.peers.change(key, |peer| peer.pace.failed());
+        self.fail(now, key);
+    }
+
+    /// Lets a peer rest.
+    fn fail(&mut self, now: Time, key: PeerKey) {
+        if let Some(until) = self.peers.failed(now, key) {
+            self.timers.insert((until, Timer::Peer(key)));
+        }
+    }
+
+    fn ban(&mut self, key: PeerKey, offence: Offence) {
+        for id in self.requests_of(key) {
+            self.outputs.push_back(Output::Cancel {
+                request: id,
+                cause: CancelCause::Banned,
+            });
+            self.close(id);
+        }
+        self.peers.leave(key, true, &mut self.shards);
+        self.outputs.push_back(Output::Ban { peer: key, offence });
+    }
+
+    fn requests_of(&self, key: PeerKey) -> Vec<RequestId> {
+        self.peers
+            .get(key)
+            .map(|peer| peer.requests.iter().copied().collect())
+            .unwrap_or_default()
+    }
+
+    /// Ends a request: what it did not bring is wanted again.
+    fn close(&mut self, id: RequestId) {
+        let Some(request) = self.requests.remove(&id) else {
+            return;
+        };
+        self.peers.change(request.peer, |peer| {
+            peer.in_flight -= request.left_bytes;
+            peer.requests.remove(&id);
+            if peer.requests.is_empty() {
+                peer.pace.idle();
+            }
+        });
+        if let Some(twin) = request.twin.and_then(|twin| self.requests.get_mut(&twin)) {
+            twin.twin = None;
+        }
+        let mut wanted = Vec::new();
+        for (slot, left) in &request.left {
+            if self.release(*slot, left, request.twin) {
+                wanted.push(*slot);
+            }
+        }
+        self.peers.wake(&wanted, &mut self.steps);
+    }
+
+    /// Takes a shard out of a request that goes on.
+    fn drop_slot(&mut self, id: RequestId, slot: Slot, twin: Option<RequestId>) {
+        let size = self.shards.size(slot);
+        let Some(request) = self.requests.get_mut(&id) else {
+            return;
+        };
+        let Some(left) = request.left.remove(&slot) else {
+            return;
+        };
+        let bytes = left.groups.len_bytes(size);
+        request.left_bytes -= bytes;
+        self.peers
+            .change(request.peer, |peer| peer.in_flight -= bytes);
+        if self.release(slot, &left, twin) {
+            self.peers.wake(&[slot], &mut self.steps);
+        }
+    }
+
+    /// What will not come is wanted again, unless the twin brings it. Is any of it?
+    fn release(&mut self, slot: Slot, left: &Left, twin: Option<RequestId>) -> bool {
+        self.wasted_bytes = self.wasted_bytes.saturating_add(left.waiting);
+        let twin = twin.and_then(|twin| self.requests.get(&twin));
+        let coming = twin
+            .and_then(|twin| twin.left.get(&slot))
+            .map(|left| &left.groups);
+        let mut released = false;
+        for range in left.groups.iter() {
+            released |= self.shards.release(slot, range, coming);
+        }
+        released
+    }
+}
