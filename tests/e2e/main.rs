@@ -18,6 +18,10 @@ mod discover;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod hostile_records;
+#[cfg(test)]
 mod inputs;
 #[cfg(test)]
 mod keep;

@@ -100,6 +100,19 @@ impl Tree {
         self.files.values().sum()
     }
 
+    /// The files in memory, for a peer that serves them without a disk.
+    pub fn read(&self) -> Result<BTreeMap<String, Vec<u8>>> {
+        let mut files = BTreeMap::new();
+        for (path, size) in &self.files {
+            let mut bytes = Vec::new();
+            content(self.seed, path)
+                .take(*size)
+                .read_to_end(&mut bytes)?;
+            files.insert(path.clone(), bytes);
+        }
+        Ok(files)
+    }
+
     /// Writes the files below `root` and returns it.
     pub fn write(&self, root: &Path) -> Result<PathBuf> {
         for (path, size) in &self.files {

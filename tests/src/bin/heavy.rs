@@ -8,6 +8,7 @@
     clippy::print_stderr,
     reason = "a command that prints its figures"
 )]
+#![allow(clippy::indexing_slicing, reason = "JSON values answer with null")]
 
 use std::{
     path::{Path, PathBuf},

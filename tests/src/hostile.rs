@@ -1,0 +1,13 @@
+//! Peers that lie, beside honest ones.
+//!
+//! An [`Author`] makes datasets by hand, rules of the format included or broken; a [`Peer`] serves
+//! them over real libp2p streams the way its [`Conduct`] says. [`Conduct::Honest`] makes it a small
+//! second implementation of the serving side, written against `specs/` alone.
+
+mod author;
+mod peer;
+mod serve;
+
+pub use author::{Author, Files, Version};
+pub use peer::Peer;
+pub use serve::{Conduct, Counts, Library};

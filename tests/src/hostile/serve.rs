@@ -1,0 +1,320 @@
+//! How a peer answers, honestly or not.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use anyhow::{Context, Result, bail};
+use bao_tree::{
+    BlockSize, ChunkNum, ChunkRanges,
+    io::{outboard::PreOrderMemOutboard, sync::encode_ranges_validated},
+};
+use futures::{AsyncReadExt, AsyncWriteExt, future};
+use opendag_node::net::{Inbound, InboundStream, Net, Stream, StreamProtocol};
+use opendag_protocol::{
+    Hash, RecordId,
+    limits::CHUNK_GROUP_BYTES,
+    record::Record,
+    wire::{
+        BlobRange, BlobsRequest, GroupRange, HoldingsRequest, HoldingsUpdate, RecordBytes,
+        RecordsRequest, RecordsResponse, Status, decode_frame, encode_frame, frame_len,
+    },
+};
+use serde::de::DeserializeOwned;
+
+use super::author::Version;
+
+/// The unit of the encoding: 16 chunks of 1 KiB.
+const BLOCK: BlockSize = BlockSize::from_chunk_log(4);
+
+/// What a peer does when it is asked for bytes of shards. It always claims to have all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conduct {
+    /// Gives what it claims.
+    Honest,
+    /// Flips a bit in the first byte after the size.
+    WrongFirst,
+    /// Flips a bit in the middle of the answer.
+    WrongMiddle,
+    /// Flips a bit in the last byte.
+    WrongLast,
+    /// Says another size than the blob has, then gives the right bytes.
+    WrongLength,
+    /// Gives the bytes of another range of the same blob, rightly encoded.
+    SwappedRanges,
+    /// Says that it does not have what it claimed.
+    Nothing,
+    /// Reads requests and never answers.
+    Silent,
+    /// Answers all but the last hundredth, then nothing more.
+    StallsNearTheEnd,
+    /// Answers and then never stops sending.
+    Endless,
+    /// Says that the blob has 2^64-1 bytes and sends without end.
+    Absurd,
+}
+
+/// What a peer has to give.
+#[derive(Clone, Default)]
+pub struct Library {
+    /// What it answers when it is asked for a dataset, in order.
+    records: Vec<Vec<u8>>,
+    by_id: BTreeMap<RecordId, Vec<u8>>,
+    descriptions: BTreeMap<Hash, Vec<u8>>,
+    shards: BTreeMap<Hash, Vec<u8>>,
+}
+
+impl From<Version> for Library {
+    fn from(version: Version) -> Self {
+        let by_id = version
+            .records
+            .iter()
+            .filter_map(|bytes| Some((payload_id(bytes)?, bytes.clone())));
+        Self {
+            by_id: by_id.collect(),
+            records: version.records,
+            descriptions: version.descriptions,
+            shards: version.shards,
+        }
+    }
+}
+
+/// The id of a record, whether or not its signatures hold.
+fn payload_id(bytes: &[u8]) -> Option<RecordId> {
+    #[derive(serde::Deserialize)]
+    struct Envelope {
+        payload: serde_bytes::ByteBuf,
+        #[serde(rename = "signatures")]
+        _signatures: Vec<serde::de::IgnoredAny>,
+    }
+    let envelope: Envelope = opendag_protocol::cbor::from_slice_canonical(bytes).ok()?;
+    Some(Record::decode(&envelope.payload).ok()?.id())
+}
+
+/// What a peer was asked and what it did.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Requests for records.
+    pub records: AtomicU64,
+    /// Ranges of shards that it was asked for.
+    pub ranges: AtomicU64,
+    /// Bytes that it sent for shards.
+    pub bytes: AtomicU64,
+}
+
+impl Counts {
+    /// Ranges of shards that it was asked for until now.
+    #[must_use]
+    pub fn asked(&self) -> u64 {
+        self.ranges.load(Ordering::Relaxed)
+    }
+
+    /// Requests for records until now.
+    #[must_use]
+    pub fn asked_for_records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that it sent for shards until now.
+    #[must_use]
+    pub fn sent_bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// Answers streams for as long as the runtime lives.
+pub(super) async fn run(
+    net: Net,
+    mut inbound: Inbound,
+    library: Arc<Library>,
+    conduct: Conduct,
+    counts: Arc<Counts>,
+) {
+    let events = async move { while inbound.events.recv().await.is_some() {} };
+    let streams = async move {
+        while let Some(stream) = inbound.streams.recv().await {
+            let (library, counts) = (Arc::clone(&library), Arc::clone(&counts));
+            // A stream that breaks is the other side's decision.
+            tokio::spawn(async move { answer(stream, &library, conduct, &counts).await.ok() });
+        }
+    };
+    future::join(events, streams).await;
+    drop(net);
+}
+
+async fn answer(
+    inbound: InboundStream,
+    library: &Library,
+    conduct: Conduct,
+    counts: &Counts,
+) -> Result<()> {
+    let mut stream = inbound.stream;
+    match inbound.protocol {
+        StreamProtocol::Records => {
+            counts.records.fetch_add(1, Ordering::Relaxed);
+            records(&mut stream, library).await?;
+        }
+        StreamProtocol::Holdings => {
+            let _: HoldingsRequest = read_frame(&mut stream).await?;
+            for update in [HoldingsUpdate::Complete, HoldingsUpdate::Snapshot] {
+                stream.write_all(&encode_frame(&update)?).await?;
+            }
+            stream.flush().await?;
+            // It lives until the other side has enough.
+            let _ = stream.read(&mut [0]).await;
+        }
+        StreamProtocol::Blobs => blobs(&mut stream, library, conduct, counts).await?,
+    }
+    stream.close().await?;
+    Ok(())
+}
+
+async fn read_frame<T: DeserializeOwned>(stream: &mut Stream) -> Result<T> {
+    let mut prefix = [0; 4];
+    stream.read_exact(&mut prefix).await?;
+    let mut body = vec![0; frame_len(prefix)?];
+    stream.read_exact(&mut body).await?;
+    Ok(decode_frame(&body)?)
+}
+
+async fn records(stream: &mut Stream, library: &Library) -> Result<()> {
+    let mut answers = Vec::new();
+    match read_frame(stream).await? {
+        RecordsRequest::Dataset { .. } => {
+            for bytes in &library.records {
+                answers.push(RecordsResponse::Record(RecordBytes::try_from(
+                    bytes.clone(),
+                )?));
+            }
+        }
+        RecordsRequest::Get { ids } => {
+            for id in ids.iter() {
+                answers.push(match library.by_id.get(id) {
+                    Some(bytes) => RecordsResponse::Record(RecordBytes::try_from(bytes.clone())?),
+                    None => RecordsResponse::NotFound(*id),
+                });
+            }
+        }
+    }
+    answers.push(RecordsResponse::End);
+    for answer in answers {
+        stream.write_all(&encode_frame(&answer)?).await?;
+    }
+    stream.flush().await?;
+    Ok(())
+}
+
+async fn blobs(
+    stream: &mut Stream,
+    library: &Library,
+    conduct: Conduct,
+    counts: &Counts,
+) -> Result<()> {
+    let request: BlobsRequest = read_frame(stream).await?;
+    stream.write_all(&[Status::Ok.into()]).await?;
+    for item in request.items.iter() {
+        if let Some(bytes) = library.descriptions.get(&item.hash) {
+            stream.write_all(&encode(bytes, item)?).await?;
+        } else if let Some(bytes) = library.shards.get(&item.hash) {
+            counts.ranges.fetch_add(1, Ordering::Relaxed);
+            shard(stream, bytes, item, conduct, counts).await?;
+        } else {
+            stream.write_all(&[Status::NotFound.into()]).await?;
+        }
+    }
+    stream.flush().await?;
+    Ok(())
+}
+
+async fn shard(
+    stream: &mut Stream,
+    bytes: &[u8],
+    item: &BlobRange,
+    conduct: Conduct,
+    counts: &Counts,
+) -> Result<()> {
+    let mut encoded = encode(bytes, item)?;
+    let flip = |encoded: &mut [u8], at: usize| {
+        if let Some(byte) = encoded.get_mut(at) {
+            *byte ^= 1;
+        }
+    };
+    match conduct {
+        Conduct::Honest | Conduct::Endless => {}
+        Conduct::WrongFirst => flip(&mut encoded, 9),
+        Conduct::WrongMiddle => {
+            let middle = 9 + (encoded.len() - 9) / 2;
+            flip(&mut encoded, middle);
+        }
+        Conduct::WrongLast => {
+            let last = encoded.len() - 1;
+            flip(&mut encoded, last);
+        }
+        Conduct::WrongLength => flip(&mut encoded, 1),
+        Conduct::SwappedRanges => encoded = encode(bytes, &swapped(bytes, item))?,
+        Conduct::Nothing => encoded = vec![Status::NotFound.into()],
+        Conduct::Silent => encoded.clear(),
+        Conduct::StallsNearTheEnd => encoded.truncate(encoded.len() - encoded.len() / 100 - 1),
+        Conduct::Absurd => {
+            encoded = vec![Status::Ok.into()];
+            encoded.extend(u64::MAX.to_le_bytes());
+        }
+    }
+    send(stream, &encoded, counts).await?;
+    match conduct {
+        Conduct::Silent | Conduct::StallsNearTheEnd => future::pending().await,
+        Conduct::Endless | Conduct::Absurd => loop {
+            send(stream, &[0x5a; 64 * 1024], counts).await?;
+        },
+        _ => Ok(()),
+    }
+}
+
+async fn send(stream: &mut Stream, bytes: &[u8], counts: &Counts) -> Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await?;
+    counts
+        .bytes
+        .fetch_add(u64::try_from(bytes.len())?, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Another range of the same blob with as many groups, where there is one.
+fn swapped(bytes: &[u8], item: &BlobRange) -> BlobRange {
+    let groups = u64::try_from(bytes.len())
+        .unwrap_or(0)
+        .div_ceil(CHUNK_GROUP_BYTES);
+    let first = if item.groups.first == 0 {
+        groups / 2
+    } else {
+        0
+    };
+    BlobRange {
+        hash: item.hash,
+        groups: GroupRange {
+            first,
+            count: item.groups.count,
+        },
+    }
+}
+
+/// The honest answer: status, size, bao encoding of the range.
+fn encode(bytes: &[u8], item: &BlobRange) -> Result<Vec<u8>> {
+    let outboard = PreOrderMemOutboard::create(bytes, BLOCK);
+    if Hash::from(blake3::Hash::from_bytes(*outboard.root.as_bytes())) != item.hash {
+        bail!("the library is wrong about a blob");
+    }
+    let first = ChunkNum(item.groups.first.checked_mul(16).context("a first group")?);
+    let ranges = match item.groups.count {
+        0 => ChunkRanges::from(first..),
+        count => ChunkRanges::from(first..ChunkNum((item.groups.first + count) * 16)),
+    };
+    let mut encoded = vec![Status::Ok.into()];
+    encoded.extend(u64::try_from(bytes.len())?.to_le_bytes());
+    encode_ranges_validated(bytes, &outboard, &ranges, &mut encoded)?;
+    Ok(encoded)
+}
