@@ -15,8 +15,8 @@ use crate::{
 /// and ends where the format says, and adds up to what the index says.
 #[derive(Clone, Debug)]
 pub struct Page {
-    entries: Vec<FileEntry>,
-    first_shard: ShardIndex,
+    pub(super) entries: Vec<FileEntry>,
+    pub(super) first_shard: ShardIndex,
 }
 
 /// Why bytes are not the page that the index names.
