@@ -8,7 +8,7 @@ mod serve;
 
 use std::{future::Future, net::SocketAddr, ops::Range};
 
-use axum::body::Bytes;
+pub use axum::body::Bytes;
 use opendag_protocol::{Hash, ManifestId, RecordId};
 use tokio::task::AbortHandle;
 

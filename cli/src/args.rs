@@ -1,0 +1,143 @@
+//! Arguments as they are written: clap's types, without meaning yet.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::commands::{
+    daemon::DaemonArgs,
+    fetch::{FetchArgs, PinArgs},
+    keep::{LinkArg, RmArgs, VerifyArgs},
+    key::KeyCommand,
+    manifest::ManifestCommand,
+    pages::{CompletionsArgs, ManArgs},
+    publish::PublishArgs,
+    testnet::TestnetCommand,
+    versions::{DiffArgs, LogArgs, LsArgs, ShowArgs},
+};
+
+/// Publish, seed and fetch datasets without a server.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "opendag",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 bad input, 3 not found in time, 4 refused \
+                        (signature, hash, policy), 130 interrupted."
+)]
+pub struct Cli {
+    /// Options of all commands.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of all commands.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// Folder of keys, records and the index [default: opendag in the user's data folder]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "OPENDAG_DATA_DIR",
+        global = true,
+        hide_env_values = true
+    )]
+    pub data_dir: Option<PathBuf>,
+    /// Name of the network; nodes of different names never meet
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "OPENDAG_NETWORK",
+        global = true,
+        hide_env_values = true
+    )]
+    pub network: Option<String>,
+    /// Addresses to listen on, comma-separated, such as /ip4/127.0.0.1/tcp/0
+    #[arg(
+        long,
+        value_name = "MULTIADDR",
+        env = "OPENDAG_LISTEN",
+        value_delimiter = ',',
+        global = true,
+        hide_env_values = true
+    )]
+    pub listen: Vec<String>,
+    /// Configuration file [default: config.toml in the data directory]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "OPENDAG_CONFIG",
+        global = true,
+        hide_env_values = true
+    )]
+    pub config: Option<PathBuf>,
+    /// Print one JSON object per line on standard output; text and progress go to standard error
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Log more; twice: much more
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Print nothing but results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run a node: seed what is here, stay reachable
+    Daemon(DaemonArgs),
+    /// Publish a folder or file as the next version of a dataset
+    Publish(PublishArgs),
+    /// Fetch a version, verify each byte, and put it in place
+    Fetch(FetchArgs),
+    /// List the versions that are here, or the files of one
+    Ls(LsArgs),
+    /// Show what a version is
+    Show(ShowArgs),
+    /// Show the history of a dataset
+    Log(LogArgs),
+    /// Show what changed between two versions
+    Diff(DiffArgs),
+    /// Hash again what is on disk, report, and repair from peers
+    Verify(VerifyArgs),
+    /// Keep a version: mirror it if it is not here
+    Pin(PinArgs),
+    /// Let a version go: `gc` may free it
+    Unpin(LinkArg),
+    /// Let a version go and free what only it needs
+    Rm(RmArgs),
+    /// Free what nothing needs
+    Gc,
+    /// List, make, export, import and rotate publisher keys
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Show who this node is
+    Id,
+    /// Show whom this node sees
+    Peers,
+    /// Show what goes on
+    Status,
+    /// Carry the signed records of a version as a file
+    #[command(subcommand)]
+    Manifest(ManifestCommand),
+    /// Rebuild the index from records and blobs
+    Reindex,
+    /// Run a local network of real nodes for development
+    #[command(subcommand)]
+    Testnet(TestnetCommand),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one per command into a folder
+    Man(ManArgs),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! What arguments mean: each command becomes a [`Task`], complete and checked as far as that needs no
+//! node. One file per group of commands.
+
+pub mod daemon;
+pub mod fetch;
+pub mod keep;
+pub mod key;
+pub mod manifest;
+pub mod pages;
+pub mod publish;
+pub mod testnet;
+pub mod versions;
+
+use std::path::PathBuf;
+
+use opendag_node::ops::{LinkRequest, Operation};
+
+use crate::{args::Command, error::CliError};
+
+/// What a command asks for.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// One operation of a node.
+    Operation(Operation),
+    /// The records of a version, written to a file or standard output.
+    Export(Operation, Option<PathBuf>),
+    /// A daemon, until it is stopped.
+    Daemon(daemon::DaemonTask),
+    /// A local network.
+    Testnet(TestnetCommand),
+    /// Completions for a shell.
+    Completions(clap_complete::Shell),
+    /// Manual pages, to standard output or into a folder.
+    Man(Option<PathBuf>),
+}
+
+pub use testnet::TestnetCommand;
+
+impl TryFrom<Command> for Task {
+    type Error = CliError;
+
+    fn try_from(command: Command) -> Result<Self, CliError> {
+        let operation = match command {
+            Command::Daemon(args) => return args.task().map(Self::Daemon),
+            Command::Testnet(command) => return Ok(Self::Testnet(command)),
+            Command::Completions(args) => return Ok(Self::Completions(args.shell)),
+            Command::Man(args) => return Ok(Self::Man(args.dir)),
+            Command::Manifest(command) => return command.task(),
+            Command::Publish(args) => Operation::Publish(args.request()?),
+            Command::Fetch(args) => Operation::Fetch(args.request()?),
+            Command::Pin(args) => Operation::Fetch(args.request()?),
+            Command::Ls(args) => args.operation()?,
+            Command::Show(args) => args.operation()?,
+            Command::Log(args) => Operation::Log(args.request()?),
+            Command::Diff(args) => Operation::Diff(args.request()?),
+            Command::Verify(args) => Operation::Verify(args.request()?),
+            Command::Unpin(args) => Operation::Unpin(args.request()?),
+            Command::Rm(args) => Operation::Rm(args.request()?),
+            Command::Gc => Operation::Gc,
+            Command::Key(command) => command.operation()?,
+            Command::Id => Operation::Id,
+            Command::Peers => Operation::Peers,
+            Command::Status => Operation::Status,
+            Command::Reindex => Operation::Reindex,
+        };
+        Ok(Self::Operation(operation))
+    }
+}
+
+/// A request about `link` that asks nobody else.
+fn local(link: String) -> Result<LinkRequest, CliError> {
+    Ok(LinkRequest {
+        link: Some(crate::link::resolve(link)?),
+        ..LinkRequest::default()
+    })
+}

@@ -1,0 +1,107 @@
+//! `fetch` and `pin`: a version comes here.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use opendag_node::ops::FetchRequest;
+
+use crate::{
+    error::CliError,
+    link::{absolute_path, resolve},
+};
+
+/// Whom to ask and how long: the same for all commands that look for a version.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SourceArgs {
+    /// Address of a peer to ask first, with /p2p/<peer>; may be repeated
+    #[arg(long, value_name = "MULTIADDR")]
+    pub peer: Vec<String>,
+    /// Give up after so long without a source or progress, such as 90s or 5m
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub timeout: Option<Duration>,
+}
+
+impl SourceArgs {
+    pub(super) fn timeout_ms(&self) -> Option<u64> {
+        self.timeout
+            .map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// Arguments of `fetch`.
+#[derive(Clone, Debug, Args)]
+pub struct FetchArgs {
+    /// Link, id, path of an exported manifest, or name of a dataset known here
+    pub link: String,
+    /// Folder to put it into [default: the dataset's name, here]
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Fetch only paths that match; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub include: Vec<String>,
+    /// Leave out paths that match; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+    /// Whom to ask and how long
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Only show what would move
+    #[arg(long)]
+    pub plan: bool,
+    /// Do not serve what was fetched
+    #[arg(long)]
+    pub no_seed: bool,
+    /// Replace files at the target that differ and were not put there by a fetch
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+impl FetchArgs {
+    pub(super) fn request(self) -> Result<FetchRequest, CliError> {
+        Ok(FetchRequest {
+            link: resolve(self.link)?,
+            output: self.output.as_deref().map(absolute_path).transpose()?,
+            cwd: here()?,
+            include: self.include,
+            exclude: self.exclude,
+            timeout_ms: self.source.timeout_ms(),
+            peers: self.source.peer,
+            plan: self.plan,
+            no_seed: self.no_seed,
+            overwrite: self.overwrite,
+            mirror: false,
+        })
+    }
+}
+
+/// Arguments of `pin`.
+#[derive(Clone, Debug, Args)]
+pub struct PinArgs {
+    /// Link, id, path of an exported manifest, or name of a dataset known here
+    pub link: String,
+    /// Whom to ask and how long
+    #[command(flatten)]
+    pub source: SourceArgs,
+}
+
+impl PinArgs {
+    pub(super) fn request(self) -> Result<FetchRequest, CliError> {
+        Ok(FetchRequest {
+            link: resolve(self.link)?,
+            cwd: here()?,
+            timeout_ms: self.source.timeout_ms(),
+            peers: self.source.peer,
+            mirror: true,
+            ..FetchRequest::default()
+        })
+    }
+}
+
+fn here() -> Result<PathBuf, CliError> {
+    let here = std::env::current_dir().map_err(|error| {
+        CliError::Input(format!(
+            "The current folder cannot be used: {error}. Go to another one."
+        ))
+    })?;
+    absolute_path(&here)
+}

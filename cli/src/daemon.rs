@@ -1,0 +1,94 @@
+//! `daemon`: runs a node until it is told to stop.
+
+use std::io::Read as _;
+
+use opendag_node::{
+    api::{ApiServer, GatewayServer},
+    ops::Event,
+};
+
+use crate::{
+    backend::{self, Node},
+    commands::daemon::{DaemonTask, Stop},
+    error::CliError,
+    output::Output,
+    run::CLOSE_TIMEOUT,
+    settings::Settings,
+    signals::Signals,
+};
+
+/// Runs the daemon; `Ok` after SIGTERM or SIGINT.
+pub(crate) async fn run(
+    task: &DaemonTask,
+    settings: Settings,
+    output: &Output,
+) -> Result<(), CliError> {
+    let mut signals = Signals::listen()?;
+    let settings = settings.with_daemon(task);
+    let started = tokio::select! {
+        started = backend::start_node(&settings) => started,
+        _ = signals.next() => return Ok(()),
+    };
+    let node = started?;
+    let served = serve(&node, &settings, output, async {
+        tokio::select! {
+            _ = signals.next() => {}
+            () = stdin_ends(task.stop) => {}
+        }
+    })
+    .await;
+    tokio::select! {
+        _ = tokio::time::timeout(CLOSE_TIMEOUT, node.shutdown()) => {}
+        _ = signals.next() => {}
+    }
+    served
+}
+
+/// Serves the API and the gateway until `stop` comes.
+async fn serve(
+    node: &Node,
+    settings: &Settings,
+    output: &Output,
+    stop: impl Future<Output = ()>,
+) -> Result<(), CliError> {
+    let failed = |error| CliError::failed("The daemon cannot start", &error);
+    let gateway = match settings.gateway {
+        Some(address) => Some(
+            GatewayServer::start(node.clone(), address)
+                .await
+                .map_err(failed)?,
+        ),
+        None => None,
+    };
+    let api = ApiServer::start(node.clone(), &settings.data_dir)
+        .await
+        .map_err(failed)?;
+    let mut ready = node.ready().await;
+    if let Event::Ready {
+        api: api_url,
+        gateway: gateway_url,
+        ..
+    } = &mut ready
+    {
+        *api_url = Some(api.url());
+        *gateway_url = gateway.as_ref().map(GatewayServer::url);
+    }
+    output.event(&ready);
+    stop.await;
+    output.note("Stopping.");
+    Ok(())
+}
+
+/// Waits for the end of standard input, if that is to stop the daemon.
+async fn stdin_ends(stop: Stop) {
+    match stop {
+        Stop::Signal => std::future::pending().await,
+        Stop::SignalOrStdin => {
+            let read = tokio::task::spawn_blocking(|| {
+                let mut buffer = [0; 64];
+                while matches!(std::io::stdin().read(&mut buffer), Ok(1..)) {}
+            });
+            drop(read.await);
+        }
+    }
+}

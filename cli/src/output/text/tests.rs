@@ -1,0 +1,87 @@
+use opendag_protocol::{DatasetId, Hash};
+
+use super::*;
+
+fn info() -> VersionInfo {
+    VersionInfo {
+        dataset: DatasetId::from_hash(Hash::of(b"dataset")),
+        manifest: ManifestId::from_hash(Hash::of(b"manifest")),
+        name: "corpus\u{1b}[2J".to_owned(),
+        sequence: 3,
+        parent: None,
+        label: Some("v\u{202e}1".to_owned()),
+        title: Some("Title".to_owned()),
+        description: None,
+        license: None,
+        languages: Vec::new(),
+        tags: vec!["a".to_owned(), "b".to_owned()],
+        homepage: None,
+        created_at: Timestamp::from_secs(1_700_000_000),
+        files: 2,
+        bytes: 3072,
+        owners: vec!["key".to_owned()],
+        threshold: 1,
+        derived_from: Vec::new(),
+        newest: true,
+        head_expired_since: Some(Timestamp::from_secs(u64::MAX)),
+        equivocations: vec![ManifestId::from_hash(Hash::of(b"other"))],
+        places: Vec::new(),
+        link: "opendag:x".to_owned(),
+    }
+}
+
+#[test]
+fn s15_a_version_is_printed_without_control_characters() {
+    let text = of(&Event::Versions {
+        versions: vec![info()],
+    });
+    assert!(
+        text.starts_with("corpus\\u{1b}[2J, version 3 (v\\u{202e}1), the newest known\n"),
+        "{text}"
+    );
+    assert!(text.contains("\nTags         a, b\n"), "{text}");
+    assert!(
+        text.contains("\nContent      2 files, 3.00 KiB\n"),
+        "{text}"
+    );
+    assert!(text.contains("2023-11-14T22:13:20Z"), "{text}");
+    assert!(
+        !text.contains("Licence") && !text.contains("Languages"),
+        "{text}"
+    );
+    assert!(
+        text.contains("signed other versions with the same number"),
+        "{text}"
+    );
+    assert!(
+        text.chars()
+            .all(|character| character == '\n' || !character.is_control())
+    );
+}
+
+#[test]
+fn shares_of_peers_are_percentages() {
+    let share = |peer: &str, bytes| PeerShare {
+        peer: peer.to_owned(),
+        bytes,
+    };
+    let mut lines = Lines::default();
+    shares(
+        &mut lines,
+        &[share("A", 750), share("B", 250), share("C", 0)],
+    );
+    assert!(lines.0.contains(" 75 %"), "{}", lines.0);
+    assert!(lines.0.contains(" 25 %"), "{}", lines.0);
+    shares(&mut lines, &[share("A", 0)]);
+}
+
+#[test]
+fn nothing_here_is_said_in_words() {
+    let text = of(&Event::Versions {
+        versions: Vec::new(),
+    });
+    assert_eq!(
+        text,
+        "Nothing is here yet. Publish a folder, or fetch a link.\n"
+    );
+}
