@@ -40,6 +40,9 @@ pub const OWNER_RECORDS_MAX: usize = 1024;
 /// Versions that a node's state of a dataset remembers, the newest: 80 KiB.
 pub const MANIFESTS_KNOWN_MAX: usize = 1024;
 
+/// Versions with one sequence that a node's state of a dataset remembers; one is honest.
+pub const MANIFESTS_PER_SEQUENCE_MAX: usize = 4;
+
 /// Proofs of equivocation that a node keeps of a dataset: two records prove it, more add nothing.
 pub const EQUIVOCATIONS_MAX: usize = 16;
 

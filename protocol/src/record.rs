@@ -23,6 +23,7 @@ pub use manifest::{Derivation, Manifest, ManifestFields};
 pub use owners::{OwnerChain, OwnerError};
 use payload::{Fields as _, Header, Payload, VERSION};
 pub use text::FieldProblem;
+pub(crate) use text::check_name;
 
 use crate::{
     DatasetId, RecordId,
@@ -300,6 +301,18 @@ impl SignedRecord {
             record: Arc::new(record),
             signatures: signatures.into(),
         })
+    }
+
+    /// What the record in an envelope says it is, with *no* signature verified: to look up what is
+    /// needed to judge it, never to believe it.
+    ///
+    /// # Errors
+    /// Any [`RecordError`] but those about signatures.
+    pub(crate) fn peek(bytes: &[u8]) -> Result<Record, RecordError> {
+        check_size(bytes.len(), RECORD_BYTES_MAX)?;
+        let envelope: Envelope =
+            cbor::from_slice_canonical(bytes).map_err(RecordError::Envelope)?;
+        Record::decode(&envelope.payload)
     }
 
     /// Signs `record` with each of `keys`.
