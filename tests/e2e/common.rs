@@ -14,7 +14,25 @@ pub(crate) const MEMORY_BYTES_MAX: u64 = 300 * MIB;
 
 /// A world whose nodes run the binary under test.
 pub(crate) fn world() -> Result<World> {
-    World::new(env!("CARGO_BIN_EXE_opendag"))
+    World::new(opendag())
+}
+
+/// The binary under test: the one that was built with the tests, or the one of that name in the
+/// folder that `OPENDAG_TEST_BINARIES` names, such as a release build.
+pub(crate) fn opendag() -> PathBuf {
+    binary("opendag", env!("CARGO_BIN_EXE_opendag"))
+}
+
+/// The same program under the name that the user asked for.
+pub(crate) fn node() -> PathBuf {
+    binary("node", env!("CARGO_BIN_EXE_node"))
+}
+
+fn binary(name: &str, built: &str) -> PathBuf {
+    match std::env::var_os("OPENDAG_TEST_BINARIES") {
+        Some(folder) => Path::new(&folder).join(name),
+        None => built.into(),
+    }
 }
 
 /// An error that lists what differs between two folders.

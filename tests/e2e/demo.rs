@@ -35,12 +35,10 @@ fn demo_of_a_missing_folder_says_so() -> Result<()> {
 #[test]
 fn a_testnet_ends_with_all_its_nodes() -> Result<()> {
     let world = world()?;
-    let folder = world.path("net");
-    let node = world.node("testnet");
-    let mut command = node.command(["--json", "testnet", "up", "--nodes", "2"]);
-    command.env("TMPDIR", &folder);
-    std::fs::create_dir_all(&folder)?;
-    let mut up = opendag_tests::Running::start("testnet up", command)?;
+    let folder = world.path("net").display().to_string();
+    let mut up = world
+        .node("testnet")
+        .start(["testnet", "up", "--nodes", "2", "--dir", &folder])?;
     let ready = up.wait_for("that it is up", Duration::from_secs(60), |event| {
         event["nodes"].is_array()
     })?;

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use opendag_protocol::{DatasetId, Hash};
 use opendag_tests::{Tree, netns::Cable, skipped, world::text};
 
-use crate::common::{Swarm, ensure_equal, ensure_says, world};
+use crate::common::{Swarm, ensure_equal, ensure_says, node as node_binary, world};
 
 #[test]
 fn a_bare_id_and_a_bootstrap_address_are_enough() -> Result<()> {
@@ -19,9 +19,7 @@ fn a_bare_id_and_a_bootstrap_address_are_enough() -> Result<()> {
         .daemon(["--bootstrap", bootstrap.address()?])?;
     let published = publisher.node().publish(&source, "data")?;
 
-    let node = world
-        .node("fetcher")
-        .with_binary(env!("CARGO_BIN_EXE_node"));
+    let node = world.node("fetcher").with_binary(node_binary());
     node.config(&format!("bootstrap = [\"{}\"]\n", bootstrap.address()?))?;
     let output = world.path("fetched");
     node.fetch(&text(&published, "dataset")?, &output, &[])?

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use opendag_protocol::{Hash, ManifestId};
 use opendag_tests::{MIB, Tree, tree};
 
-use crate::common::{Swarm, ensure_equal, ensure_says, world};
+use crate::common::{Swarm, ensure_equal, ensure_says, node, opendag, world};
 
 #[test]
 fn p8_garbage_on_the_command_line_ends_with_two() -> Result<()> {
@@ -70,7 +70,7 @@ fn p8_garbage_on_the_command_line_ends_with_two() -> Result<()> {
 #[test]
 fn help_version_completions_and_man_pages_come_from_both_names() -> Result<()> {
     let world = world()?;
-    for binary in [env!("CARGO_BIN_EXE_opendag"), env!("CARGO_BIN_EXE_node")] {
+    for binary in [opendag(), node()] {
         let node = world.node("node").with_binary(binary);
         for args in [
             &["--help"][..],

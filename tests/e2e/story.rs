@@ -6,7 +6,7 @@ use opendag_tests::{
     world::{number, text},
 };
 
-use crate::common::{Swarm, ensure_equal, ensure_modest, share, world};
+use crate::common::{Swarm, ensure_equal, ensure_modest, node, share, world};
 
 /// What a data directory holds before anything is published: indexes and databases of a fixed size.
 fn growth_of_publish(tree: &Tree) -> Result<(u64, u64)> {
@@ -136,10 +136,7 @@ fn p2_many_files_come_whole_from_three_seeds_at_once() -> Result<()> {
 fn node_fetch_of_a_manifest_works_as_the_user_wrote_it() -> Result<()> {
     let swarm = Swarm::start(&Tree::interesting(26), 1, "100MB")?;
     let manifest = text(&swarm.published, "manifest")?;
-    let node = swarm
-        .world
-        .node("fetcher")
-        .with_binary(env!("CARGO_BIN_EXE_node"));
+    let node = swarm.world.node("fetcher").with_binary(node());
     node.config(&format!(
         "bootstrap = [\"{}\"]\n",
         swarm.seeds[0].address()?

@@ -226,7 +226,7 @@ fn keys_can_be_taken_to_another_node() -> Result<()> {
         mode & 0o077 == 0,
         "others may read an exported key: {mode:o}"
     );
-    two.run(["key", "import", &path, "--name", "moved"])?.ok()?;
+    two.run(["key", "import", "moved", &path])?.ok()?;
     let keys = |node: &opendag_tests::Node| node.run(["key", "list"])?.ok()?.event("keys");
     let (one, two) = (keys(&one)?, keys(&two)?);
     ensure!(
