@@ -12,6 +12,8 @@ use crate::{
     table::ShardIndex,
 };
 
+mod vectors;
+
 fn hash(n: u64) -> Hash {
     Hash::of(&n.to_le_bytes())
 }
@@ -161,7 +163,11 @@ fn p6_a_length_prefix_allocates_nothing() {
     let mut input = &u32::try_from(FRAME_BYTES_MAX).unwrap().to_be_bytes()[..];
     assert!(decoder.next_frame(&mut input).unwrap().is_none());
     assert!(decoder.buffer_capacity() < 64);
-    for len in [u32::try_from(FRAME_BYTES_MAX).unwrap() + 1, u32::MAX, 1 << 31] {
+    for len in [
+        u32::try_from(FRAME_BYTES_MAX).unwrap() + 1,
+        u32::MAX,
+        1 << 31,
+    ] {
         let mut input = &len.to_be_bytes()[..];
         assert!(matches!(
             FrameDecoder::new().next_frame(&mut input),
