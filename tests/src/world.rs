@@ -81,7 +81,7 @@ impl World {
             cwd: self.dir.path().to_path_buf(),
             network: self.network.clone(),
             listen: "/ip4/127.0.0.1/tcp/0".to_owned(),
-            namespace: None,
+            wrapper: Vec::new(),
             user: None,
         }
     }
@@ -123,7 +123,7 @@ pub struct Node {
     cwd: PathBuf,
     network: String,
     listen: String,
-    namespace: Option<String>,
+    wrapper: Vec<String>,
     user: Option<u32>,
 }
 
@@ -143,8 +143,14 @@ impl Node {
 
     /// Runs inside a network namespace.
     #[must_use]
-    pub fn in_namespace(mut self, namespace: &str) -> Self {
-        self.namespace = Some(namespace.to_owned());
+    pub fn in_namespace(self, namespace: &str) -> Self {
+        self.wrapped(&["ip", "netns", "exec", namespace])
+    }
+
+    /// Runs as the last argument of another command.
+    #[must_use]
+    pub fn wrapped(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(ToString::to_string).collect();
         self
     }
 
@@ -165,11 +171,11 @@ impl Node {
 
     /// The command, with nothing inherited but the search path.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = match &self.namespace {
+        let mut command = match self.wrapper.split_first() {
             None => Command::new(&self.binary),
-            Some(namespace) => {
-                let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace]).arg(&self.binary);
+            Some((program, args)) => {
+                let mut command = Command::new(program);
+                command.args(args).arg(&self.binary);
                 command
             }
         };
