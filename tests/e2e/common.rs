@@ -47,6 +47,18 @@ pub(crate) fn ensure_equal(left: &Path, right: &Path) -> Result<()> {
     Ok(())
 }
 
+/// An error if any file under its final name has other bytes than its original.
+pub(crate) fn ensure_no_wrong_file(source: &Path, output: &Path) -> Result<()> {
+    for path in tree::paths(output)? {
+        let below = path.strip_prefix(output)?;
+        if path.is_file() && !below.starts_with(".opendag") {
+            let same = std::fs::read(&path)? == std::fs::read(source.join(below))?;
+            ensure!(same, "{} has wrong bytes", path.display());
+        }
+    }
+    Ok(())
+}
+
 /// An error unless the process stayed below the promised memory.
 pub(crate) fn ensure_modest(what: &str, peak_bytes: u64) -> Result<()> {
     ensure!(peak_bytes > 0, "the memory of {what} was not measured");

@@ -22,7 +22,9 @@ const POINTS: &[(&str, &[u32])] = &[
 ];
 
 fn has_strace(test: &str) -> bool {
-    let works = Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).output();
+    let works = Command::new("strace")
+        .args(["-f", "-o", "/dev/null", "true"])
+        .output();
     let works = works.is_ok_and(|output| output.status.success());
     if !works {
         skipped(test, "`strace` is missing or not allowed here");
@@ -32,7 +34,8 @@ fn has_strace(test: &str) -> bool {
 
 fn dying_at(node: &Node, call: &str, when: u32) -> Node {
     let inject = format!("inject={call}:signal=KILL:when={when}");
-    node.clone().wrapped(&["strace", "-f", "-o", "/dev/null", "-e", &inject])
+    node.clone()
+        .wrapped(&["strace", "-f", "-o", "/dev/null", "-e", &inject])
 }
 
 /// Kills `run` at each point, one after another on the same data; returns how often it really died.
@@ -40,8 +43,12 @@ fn die_everywhere(node: &Node, mut run: impl FnMut(&Node) -> Result<Option<i32>>
     let mut died = 0;
     for (call, moments) in POINTS {
         for when in *moments {
-            let code = run(&dying_at(node, call, *when)).with_context(|| format!("at {call} {when}"))?;
-            ensure!(matches!(code, None | Some(0)), "{call} {when}: it ended with {code:?}");
+            let code =
+                run(&dying_at(node, call, *when)).with_context(|| format!("at {call} {when}"))?;
+            ensure!(
+                matches!(code, None | Some(0)),
+                "{call} {when}: it ended with {code:?}"
+            );
             died += u32::from(code.is_none());
         }
     }
@@ -54,17 +61,32 @@ fn p9_a_publish_that_dies_at_any_point_can_be_repeated() -> Result<()> {
         return Ok(());
     }
     let world = world()?;
-    let source = Tree::many(141, 30, 5000).file("large.bin", 1_100_000).write(&world.path("source"))?;
+    let source = Tree::many(141, 30, 5000)
+        .file("large.bin", 1_100_000)
+        .write(&world.path("source"))?;
     let node = world.node("publisher");
     let args = ["publish", &source.display().to_string(), "--name", "data"].map(str::to_owned);
     let died = die_everywhere(&node, |dying| Ok(dying.run(&args)?.code))?;
-    ensure!(died >= 5, "it died only {died} times: the points prove nothing");
+    ensure!(
+        died >= 5,
+        "it died only {died} times: the points prove nothing"
+    );
 
     let published = node.run(&args)?.ok()?.event("published")?;
-    ensure!(published["sequence"] == 0, "a crash made a version of its own: {published}");
+    ensure!(
+        published["sequence"] == 0,
+        "a crash made a version of its own: {published}"
+    );
     let daemon = node.daemon::<&str>([])?;
     let output = world.path("fetched");
-    world.node("fetcher").fetch(&text(&published, "link")?, &output, &["--peer", daemon.address()?])?.ok()?;
+    world
+        .node("fetcher")
+        .fetch(
+            &text(&published, "link")?,
+            &output,
+            &["--peer", daemon.address()?],
+        )?
+        .ok()?;
     ensure_equal(&source, &output)
 }
 
@@ -87,7 +109,10 @@ fn p2_p9_a_fetch_that_dies_at_any_point_leaves_no_wrong_file_and_goes_on() -> Re
         }
         Ok(finished.code)
     })?;
-    ensure!(died >= 5, "it died only {died} times: the points prove nothing");
+    ensure!(
+        died >= 5,
+        "it died only {died} times: the points prove nothing"
+    );
     node.fetch(&swarm.link, &output, &options)?.ok()?;
     ensure_equal(&swarm.source, &output)
 }
@@ -96,16 +121,25 @@ fn p2_p9_a_fetch_that_dies_at_any_point_leaves_no_wrong_file_and_goes_on() -> Re
 fn trace(node: &Node, log: &Path, run: impl FnOnce(&Node) -> Result<()>) -> Result<Vec<String>> {
     let calls = "trace=write,writev,pwrite64,fsync,fdatasync,syncfs,rename,renameat,renameat2";
     let log_path = log.display().to_string();
-    run(&node.clone().wrapped(&["strace", "-f", "-y", "-s", "200", "-o", &log_path, "-e", calls]))?;
-    Ok(fs::read_to_string(log)?.lines().map(str::to_owned).collect())
+    run(&node.clone().wrapped(&[
+        "strace", "-f", "-y", "-s", "200", "-o", &log_path, "-e", calls,
+    ]))?;
+    Ok(fs::read_to_string(log)?
+        .lines()
+        .map(str::to_owned)
+        .collect())
 }
 
 fn last(lines: &[String], words: &[&str]) -> Option<usize> {
-    lines.iter().rposition(|line| words.iter().all(|word| line.contains(word)))
+    lines
+        .iter()
+        .rposition(|line| words.iter().all(|word| line.contains(word)))
 }
 
 fn is_sync(line: &str) -> bool {
-    ["fsync(", "fdatasync(", "syncfs("].iter().any(|call| line.contains(call))
+    ["fsync(", "fdatasync(", "syncfs("]
+        .iter()
+        .any(|call| line.contains(call))
 }
 
 #[test]
@@ -114,14 +148,22 @@ fn p1_records_are_synced_before_a_publish_is_told() -> Result<()> {
         return Ok(());
     }
     let world = world()?;
-    let source = Tree::many(143, 5, 100).write(&world.path("source"))?.display().to_string();
+    let source = Tree::many(143, 5, 100)
+        .write(&world.path("source"))?
+        .display()
+        .to_string();
     let lines = trace(&world.node("publisher"), &world.path("trace"), |node| {
-        node.run(["publish", &source, "--name", "data"])?.ok().map(drop)
+        node.run(["publish", &source, "--name", "data"])?
+            .ok()
+            .map(drop)
     })?;
     let told = last(&lines, &["write", "\\\"published\\\""]).context("it was not told")?;
     let before = &lines[..told];
     let written = last(before, &["write", "/records/"]).context("no record was written")?;
-    ensure!(before[written..].iter().any(|line| is_sync(line)), "records were not synced after the last write");
+    ensure!(
+        before[written..].iter().any(|line| is_sync(line)),
+        "records were not synced after the last write"
+    );
     Ok(())
 }
 
@@ -130,15 +172,31 @@ fn p1_files_are_synced_before_and_after_they_get_their_names() -> Result<()> {
     if !has_strace("p1_files_are_synced_before_and_after_they_get_their_names") {
         return Ok(());
     }
-    let swarm = Swarm::start(&Tree::many(144, 5, 3000).file("large.bin", 3_000_000), 1, "100MB")?;
+    let swarm = Swarm::start(
+        &Tree::many(144, 5, 3000).file("large.bin", 3_000_000),
+        1,
+        "100MB",
+    )?;
     let options = swarm.peers()?;
-    let lines = trace(&swarm.world.node("fetcher"), &swarm.world.path("trace"), |node| {
-        node.fetch(&swarm.link, &swarm.world.path("fetched"), &options)?.ok().map(drop)
-    })?;
+    let lines = trace(
+        &swarm.world.node("fetcher"),
+        &swarm.world.path("trace"),
+        |node| {
+            node.fetch(&swarm.link, &swarm.world.path("fetched"), &options)?
+                .ok()
+                .map(drop)
+        },
+    )?;
     let told = last(&lines, &["write", "\\\"fetched\\\""]).context("it was not told")?;
     let before = &lines[..told];
     let renamed = last(before, &["rename", "large.bin"]).context("no file got its name")?;
-    ensure!(before[..renamed].iter().any(|line| is_sync(line)), "a file got its name before it was synced");
-    ensure!(before[renamed..].iter().any(|line| is_sync(line)), "names were not synced before it was told");
+    ensure!(
+        before[..renamed].iter().any(|line| is_sync(line)),
+        "a file got its name before it was synced"
+    );
+    ensure!(
+        before[renamed..].iter().any(|line| is_sync(line)),
+        "names were not synced before it was told"
+    );
     Ok(())
 }

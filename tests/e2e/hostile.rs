@@ -6,11 +6,10 @@ use anyhow::{Result, ensure};
 use opendag_tests::{
     Daemon, MIB, Tree, World,
     hostile::{Author, Conduct, Library, Peer, Version},
-    tree,
     world::{number, text},
 };
 
-use crate::common::{ensure_equal, ensure_modest, world};
+use crate::common::{ensure_equal, ensure_modest, ensure_no_wrong_file, world};
 
 /// What a liar may cost: one chunk group is rejected, but what it had in flight is lost with it.
 const WASTE_PER_LIAR_MAX: u64 = 8 * MIB + 16 * 1024;
@@ -100,18 +99,7 @@ impl Scene {
             .node("alone")
             .fetch(&dataset, &output, &options)?;
         ensure!(matches!(finished.code, Some(1 | 3 | 4)), "{finished:?}");
-        let written = tree::paths(&output)?;
-        let named = written
-            .iter()
-            .filter(|path| path.is_file() && !path.display().to_string().contains(".opendag"));
-        for path in named {
-            let original = self.source.join(path.strip_prefix(&output)?);
-            ensure!(
-                std::fs::read(path)? == std::fs::read(original)?,
-                "{} has wrong bytes",
-                path.display()
-            );
-        }
+        ensure_no_wrong_file(&self.source, &output)?;
         ensure!(
             !output.join("large.bin").exists(),
             "a liar alone completed a file"

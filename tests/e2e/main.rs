@@ -12,6 +12,8 @@ mod confine;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod crash_points;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod discover;
