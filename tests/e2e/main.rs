@@ -28,6 +28,8 @@ mod inputs;
 #[cfg(test)]
 mod keep;
 #[cfg(test)]
+mod local;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod versions;

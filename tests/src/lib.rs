@@ -10,6 +10,7 @@
 )]
 
 pub mod hostile;
+pub mod http;
 pub mod measure;
 pub mod netns;
 pub mod process;
