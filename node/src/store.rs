@@ -6,22 +6,36 @@
 
 mod bao;
 mod batch;
+mod blobs;
 mod datadir;
 mod hash;
+mod index;
 mod keys;
+mod open;
 mod outboards;
 mod partial;
+mod place;
+mod places;
 mod read;
+mod rebuild;
+mod records;
+mod segment;
+mod shards;
 mod target;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use bao::{Corrupt, Expect, Piece, PieceDecoder, response_bytes};
 pub use batch::{Batch, BatchError, Committed, Placed};
+pub use blobs::BlobError;
 pub use datadir::{DataDir, DataDirError};
 pub use hash::{Digests, HashError, HashedFile};
+pub use index::IndexError;
 pub use keys::{KeyStoreError, Keys};
+pub use open::{Store, StoreError};
 pub use outboards::{OUTBOARD_BYTES_MIN, Outboards};
 pub use partial::{PartialError, PartialShard};
+pub use place::{Place, PlaceKind, RootId, ShardLocation};
 pub use read::{READ_BYTES_MAX, ReadError};
+pub use segment::Damage;
 pub use target::{Existing, Target, TargetError, WORK_FOLDER};

@@ -31,6 +31,15 @@ pub enum ReadError {
         /// The blob.
         hash: Hash,
     },
+    /// The index cannot be read.
+    #[error("cannot look up blob {hash}")]
+    Index {
+        /// The blob.
+        hash: Hash,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The disk refused.
     #[error(transparent)]
     Disk(#[from] DiskError),

@@ -1,0 +1,277 @@
+//! The only module that touches sled: an index that can be rebuilt from the truth at any time.
+//!
+//! Every value is `version, payload, CRC-32`. What was written is durable after [`Index::flush`].
+//! Source: `specs/storage.md`, section *Index*.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+use sled::{Batch, Db, IVec, Tree};
+
+use super::segment::Position;
+use crate::disk::{self, DiskError, temp_name};
+
+/// Version of the keys and values; another one means: rebuild.
+const FORMAT: u8 = 1;
+/// Memory for cached pages.
+const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+/// Rows that are written at once.
+const BATCH_ROWS_MAX: usize = 2048;
+
+/// Why the index cannot be read or written. The truth is not in it.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// sled reports an error.
+    #[error("the index in {path} cannot be used; rebuild it with: opendag reindex", path = path.display())]
+    Sled {
+        /// Its folder.
+        path: PathBuf,
+        /// What sled says.
+        #[source]
+        source: sled::Error,
+    },
+    /// A value is damaged.
+    #[error("the index in {path} is damaged; rebuild it with: opendag reindex", path = path.display())]
+    Damaged {
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// The disk refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+/// The tables of the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Table {
+    /// Record id -> position of its entry in the segments.
+    Records,
+    /// Dataset id -> its state.
+    Datasets,
+    /// Place id -> place.
+    Places,
+    /// Root id -> absolute path of a folder in which shards lie.
+    Roots,
+    /// Hash (16 bytes), root id, hash of the path (4 bytes) -> where the shard lies.
+    Shards,
+}
+
+/// The open index. Clones share it. All functions block.
+#[derive(Clone, Debug)]
+pub(crate) struct Index {
+    path: PathBuf,
+    db: Db,
+    meta: Tree,
+    records: Tree,
+    datasets: Tree,
+    places: Tree,
+    roots: Tree,
+    shards: Tree,
+}
+
+/// What opening found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It covers the truth up to here.
+    CoversUntil(Position),
+    /// It is new, of another format, or its last rebuild was cut off.
+    Empty,
+}
+
+impl Index {
+    /// Opens the index. One that does not open is moved aside, and an empty one takes its place.
+    pub(crate) fn open(path: &Path) -> Result<(Self, State), IndexError> {
+        match Self::try_open(path) {
+            Ok(opened) => Ok(opened),
+            Err(error) => {
+                tracing::warn!(%error, "the index does not open and is rebuilt");
+                Self::replace(path)
+            }
+        }
+    }
+
+    /// Moves the index aside and opens an empty one.
+    pub(crate) fn replace(path: &Path) -> Result<(Self, State), IndexError> {
+        let aside = path.with_extension("broken");
+        disk::remove_folder(&aside)?;
+        if path.exists() && std::fs::rename(path, &aside).is_err() {
+            disk::rename_durable(path, &path.with_extension(temp_name()))?;
+        }
+        Self::try_open(path)
+    }
+
+    fn try_open(path: &Path) -> Result<(Self, State), IndexError> {
+        // sled panics on some kinds of damage; a lost index must not keep the node from starting.
+        let opened = catch_unwind(AssertUnwindSafe(|| Self::open_trees(path)));
+        let index = opened.map_err(|_| IndexError::Damaged {
+            path: path.to_owned(),
+        })??;
+        let state = index.state()?;
+        Ok((index, state))
+    }
+
+    fn open_trees(path: &Path) -> Result<Self, IndexError> {
+        let sled_error = |source| IndexError::Sled {
+            path: path.to_owned(),
+            source,
+        };
+        let db = sled::Config::new()
+            .path(path)
+            .cache_capacity(CACHE_BYTES)
+            .mode(sled::Mode::LowSpace)
+            .flush_every_ms(None)
+            .open()
+            .map_err(sled_error)?;
+        let tree = |name: &str| db.open_tree(name).map_err(sled_error);
+        Ok(Self {
+            path: path.to_owned(),
+            meta: tree("meta")?,
+            records: tree("records")?,
+            datasets: tree("datasets")?,
+            places: tree("places")?,
+            roots: tree("roots")?,
+            shards: tree("shards")?,
+            db,
+        })
+    }
+
+    fn state(&self) -> Result<State, IndexError> {
+        let Some(value) = self.meta.get(b"covers").map_err(|e| self.sled(e))? else {
+            return Ok(State::Empty);
+        };
+        let position = unseal(&value).and_then(|bytes| {
+            let (segment, offset) = bytes.split_first_chunk::<4>()?;
+            Some(Position {
+                segment: u32::from_le_bytes(*segment),
+                offset: u64::from_le_bytes(offset.try_into().ok()?),
+            })
+        });
+        Ok(position.map_or(State::Empty, State::CoversUntil))
+    }
+
+    /// Notes that the truth up to `position` is in the index. Durable after [`Index::flush`].
+    pub(crate) fn set_covers(&self, position: Position) -> Result<(), IndexError> {
+        let mut bytes = position.segment.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&position.offset.to_le_bytes());
+        self.meta
+            .insert(b"covers", seal(&bytes))
+            .map_err(|e| self.sled(e))?;
+        Ok(())
+    }
+
+    /// Removes everything, for a rebuild.
+    pub(crate) fn clear(&self) -> Result<(), IndexError> {
+        self.meta.clear().map_err(|e| self.sled(e))?;
+        self.flush()?;
+        let tables = [
+            &self.records,
+            &self.datasets,
+            &self.places,
+            &self.roots,
+            &self.shards,
+        ];
+        for tree in tables {
+            tree.clear().map_err(|e| self.sled(e))?;
+        }
+        self.flush()
+    }
+
+    fn tree(&self, table: Table) -> &Tree {
+        match table {
+            Table::Records => &self.records,
+            Table::Datasets => &self.datasets,
+            Table::Places => &self.places,
+            Table::Roots => &self.roots,
+            Table::Shards => &self.shards,
+        }
+    }
+
+    fn sled(&self, source: sled::Error) -> IndexError {
+        IndexError::Sled {
+            path: self.path.clone(),
+            source,
+        }
+    }
+
+    pub(crate) fn damaged(&self) -> IndexError {
+        IndexError::Damaged {
+            path: self.path.clone(),
+        }
+    }
+
+    fn open_value(&self, value: &IVec) -> Result<Vec<u8>, IndexError> {
+        unseal(value)
+            .map(<[u8]>::to_vec)
+            .ok_or_else(|| self.damaged())
+    }
+
+    /// The value of a key.
+    pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
+        let value = self.tree(table).get(key).map_err(|e| self.sled(e))?;
+        value.map(|value| self.open_value(&value)).transpose()
+    }
+
+    /// Writes a value.
+    pub(crate) fn put(&self, table: Table, key: &[u8], value: &[u8]) -> Result<(), IndexError> {
+        let inserted = self.tree(table).insert(key, seal(value));
+        inserted.map(drop).map_err(|e| self.sled(e))
+    }
+
+    /// Writes and (with `None`) removes many rows.
+    pub(crate) fn write_all(
+        &self,
+        table: Table,
+        rows: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+    ) -> Result<(), IndexError> {
+        let tree = self.tree(table);
+        let mut batch = Batch::default();
+        let mut count = 0;
+        for (key, value) in rows {
+            match value {
+                Some(value) => batch.insert(key, seal(&value)),
+                None => batch.remove(key),
+            }
+            count += 1;
+            if count == BATCH_ROWS_MAX {
+                tree.apply_batch(std::mem::take(&mut batch))
+                    .map_err(|e| self.sled(e))?;
+                count = 0;
+            }
+        }
+        tree.apply_batch(batch).map_err(|e| self.sled(e))
+    }
+
+    /// All rows whose key begins with `prefix`, in the order of their keys.
+    pub(crate) fn rows(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), IndexError>> + '_ {
+        self.tree(table).scan_prefix(prefix).map(|row| {
+            let (key, value) = row.map_err(|e| self.sled(e))?;
+            Ok((key.to_vec(), self.open_value(&value)?))
+        })
+    }
+
+    /// Makes durable what was written.
+    pub(crate) fn flush(&self) -> Result<(), IndexError> {
+        self.db.flush().map(drop).map_err(|e| self.sled(e))
+    }
+}
+
+fn seal(payload: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(payload.len() + 5);
+    value.push(FORMAT);
+    value.extend_from_slice(payload);
+    let crc = crc32fast::hash(&value);
+    value.extend_from_slice(&crc.to_le_bytes());
+    value
+}
+
+fn unseal(value: &[u8]) -> Option<&[u8]> {
+    let (body, crc) = value.split_last_chunk::<4>()?;
+    let (format, payload) = body.split_first()?;
+    (*format == FORMAT && crc32fast::hash(body) == u32::from_le_bytes(*crc)).then_some(payload)
+}

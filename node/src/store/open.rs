@@ -1,0 +1,201 @@
+//! Opening the store, and the parts that it is made of.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use opendag_protocol::{BlobId, DatasetId, Hash, ManifestId, RecordId, catalogue::Refused};
+use tokio::{runtime::Handle, sync::broadcast};
+
+use super::{
+    blobs::{BlobError, Blobs},
+    datadir::DataDir,
+    hash::HashError,
+    index::{Index, IndexError, State},
+    outboards::Outboards,
+    partial::PartialShard,
+    place::RootId,
+    segment::{Damage, Segments},
+};
+use crate::disk::{Confined, DiskError};
+
+/// Shards that turned stale and that a slow listener has not heard of yet.
+const STALE_WAITING_MAX: usize = 1024;
+
+/// Why the store did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The index failed; the truth is not in it.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// A description blob cannot be kept or read.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// The disk refused. [`DiskError::is_full`] tells whether to wait.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A file cannot be hashed.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// The record is about a dataset whose first owner record is not here.
+    #[error("nothing is known of dataset {dataset}")]
+    UnknownDataset {
+        /// The dataset.
+        dataset: DatasetId,
+    },
+    /// The record is signed under an owner record that is not here.
+    #[error("owner record {record} of dataset {dataset} is needed first")]
+    NeedsOwners {
+        /// The dataset.
+        dataset: DatasetId,
+        /// The owner record.
+        record: RecordId,
+    },
+    /// The record is not taken; [`Refused::fault`] says who is to blame.
+    #[error("record {record} is refused")]
+    Refused {
+        /// The record.
+        record: RecordId,
+        /// Why.
+        #[source]
+        source: Refused,
+    },
+    /// A description that is needed is not here.
+    #[error("blob {blob}, a part of the description of version {manifest}, is not here")]
+    MissingBlob {
+        /// The version.
+        manifest: ManifestId,
+        /// The blob.
+        blob: BlobId,
+    },
+    /// A description is not what its manifest says.
+    #[error("the file table of version {manifest} is not valid")]
+    BadTable {
+        /// The version.
+        manifest: ManifestId,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Something of ours is too large to be written down.
+    #[error("{what} cannot be written down")]
+    Encode {
+        /// What.
+        what: &'static str,
+    },
+    /// A thread of the store died.
+    #[error("a thread of the store ended early")]
+    Thread,
+}
+
+/// What a node keeps. Clones share it.
+///
+/// Functions that are not `async` block: call them from `spawn_blocking` or from a thread of your own.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) data_dir: DataDir,
+    pub(crate) outboards: Outboards,
+    pub(crate) blobs: Blobs,
+    pub(crate) index: Index,
+    /// The one writer of segments and index.
+    pub(crate) segments: Mutex<Segments>,
+    pub(crate) damages: Mutex<Vec<Damage>>,
+    pub(crate) partials: Mutex<HashMap<Hash, Vec<PartialShard>>>,
+    /// Open folders of shards.
+    pub(crate) roots: Mutex<HashMap<RootId, Arc<Confined>>>,
+    /// Roots that a publish or fetch of this process uses, and blobs that it added: not to be removed
+    /// although no place may refer to them yet.
+    pub(crate) roots_in_use: Mutex<HashSet<RootId>>,
+    pub(crate) fresh_blobs: Mutex<HashSet<Hash>>,
+    pub(crate) stale: broadcast::Sender<Hash>,
+    pub(crate) runtime: Handle,
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Store {
+    /// Opens the store of a data directory. An index that is missing, does not open, or does not fit the segments
+    /// is rebuilt, which reads all descriptions and looks at every file.
+    ///
+    /// Needs a tokio runtime. Dropping the future is safe: the next start goes on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn open(data_dir: &DataDir) -> Result<Self, StoreError> {
+        let quarantine = data_dir.quarantine_path();
+        let blobs = Blobs::open(&data_dir.blobs_path(), &quarantine).await?;
+        let runtime = Handle::current();
+        let data_dir = data_dir.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            let (segments, damages) = Segments::open(&data_dir.records_path(), &quarantine)?;
+            let (index, state) = Index::open(&data_dir.index_path())?;
+            let store = Self {
+                inner: Arc::new(Inner {
+                    outboards: data_dir.outboards()?,
+                    data_dir,
+                    blobs,
+                    index,
+                    segments: Mutex::new(segments),
+                    damages: Mutex::new(damages),
+                    partials: Mutex::default(),
+                    roots: Mutex::default(),
+                    roots_in_use: Mutex::default(),
+                    fresh_blobs: Mutex::default(),
+                    stale: broadcast::channel(STALE_WAITING_MAX).0,
+                    runtime,
+                }),
+            };
+            store.catch_up(state)?;
+            Ok(store)
+        });
+        opened.await.map_err(|_| StoreError::Thread)?
+    }
+
+    /// Brings the index up to the end of the segments.
+    fn catch_up(&self, state: State) -> Result<(), StoreError> {
+        let end = lock(&self.inner.segments).position();
+        match state {
+            State::CoversUntil(position) if position == end => Ok(()),
+            State::CoversUntil(position) if position < end => self.replay(position),
+            State::CoversUntil(_) | State::Empty => self.reindex(),
+        }
+    }
+
+    /// What was found damaged since the start, with copies in the quarantine folder.
+    #[must_use]
+    pub fn damages(&self) -> Vec<Damage> {
+        lock(&self.inner.damages).clone()
+    }
+
+    /// The outboards of complete shards, for hashing and for targets.
+    #[must_use]
+    pub fn outboards(&self) -> &Outboards {
+        &self.inner.outboards
+    }
+
+    /// Its data directory.
+    #[must_use]
+    pub fn data_dir(&self) -> &DataDir {
+        &self.inner.data_dir
+    }
+
+    /// Writes everything out and closes the database of blobs. To be called last; a store that is killed instead
+    /// loses nothing that was acknowledged.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn shutdown(&self) -> Result<(), StoreError> {
+        let index = self.inner.index.clone();
+        let flushed = tokio::task::spawn_blocking(move || index.flush());
+        flushed.await.map_err(|_| StoreError::Thread)??;
+        Ok(self.inner.blobs.shutdown().await?)
+    }
+}

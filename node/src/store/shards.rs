@@ -1,0 +1,305 @@
+//! Shards: where they lie, and verified reads of them from wherever they lie.
+
+use std::sync::Arc;
+
+use opendag_protocol::{
+    BlobId, DatasetPath, Hash,
+    limits::DESCRIPTION_BLOB_BYTES_MAX,
+    wire::{GroupRange, groups_in},
+};
+use tokio::sync::broadcast;
+
+use super::{
+    bao::BaoError,
+    index::Table,
+    open::{Store, StoreError, lock},
+    outboards::OUTBOARD_BYTES_MIN,
+    partial::PartialShard,
+    place::{RootId, ShardLocation, shard_prefix},
+    read::{FileFault, Form, ReadError, from_memory, read_file},
+};
+use crate::disk::{Confined, DiskError, Fingerprint};
+
+/// Folders that are kept open.
+const ROOTS_OPEN_MAX: usize = 256;
+
+impl Store {
+    /// Notes where shards lie in a folder that [`Store::use_root`] announced; durable when it returns.
+    ///
+    /// One call for a few thousand files: each call costs a sync. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Index`].
+    pub fn shards_put(
+        &self,
+        root: RootId,
+        shards: impl IntoIterator<Item = (Hash, DatasetPath, Fingerprint)>,
+    ) -> Result<(), StoreError> {
+        self.put_rows(root, shards)?;
+        Ok(self.inner.index.flush()?)
+    }
+
+    /// As [`Store::shards_put`], durable only after the next flush of the index.
+    pub(crate) fn put_rows(
+        &self,
+        root: RootId,
+        shards: impl IntoIterator<Item = (Hash, DatasetPath, Fingerprint)>,
+    ) -> Result<(), StoreError> {
+        let rows = shards.into_iter().map(|(hash, path, fingerprint)| {
+            let location = ShardLocation {
+                root,
+                path,
+                fingerprint,
+                stale: false,
+            };
+            (location.key(hash), Some(location.encode()))
+        });
+        Ok(self.inner.index.write_all(Table::Shards, rows)?)
+    }
+
+    /// Where a shard lies, stale locations included. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Index`].
+    pub fn shard_find(&self, hash: Hash) -> Result<Vec<ShardLocation>, StoreError> {
+        self.inner
+            .index
+            .rows(Table::Shards, &shard_prefix(hash))
+            .filter_map(|row| match row {
+                Ok((key, value)) => ShardLocation::decode(&key, &value).map(Ok),
+                Err(error) => Some(Err(error.into())),
+            })
+            .collect()
+    }
+
+    /// Is the whole shard here, as far as the index knows? Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Index`].
+    pub fn has_shard(&self, hash: Hash) -> Result<bool, StoreError> {
+        let locations = self.shard_find(hash)?;
+        Ok(locations.iter().any(|location| !location.stale))
+    }
+
+    /// Notes that a file is not the shard any more. Whoever listens to [`Store::stale_shards`] hears of it. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Index`].
+    pub fn shard_mark_stale(&self, hash: Hash, location: &ShardLocation) -> Result<(), StoreError> {
+        let stale = ShardLocation {
+            stale: true,
+            ..location.clone()
+        };
+        self.inner
+            .index
+            .put(Table::Shards, &location.key(hash), &stale.encode())?;
+        // Nobody may be listening.
+        let _ = self.inner.stale.send(hash);
+        Ok(())
+    }
+
+    /// Hashes of shards that were found stale, as it happens.
+    #[must_use]
+    pub fn stale_shards(&self) -> broadcast::Receiver<Hash> {
+        self.inner.stale.subscribe()
+    }
+
+    /// Opens the file of a shard and compares its fingerprint; `None` (and the location is marked stale) if it is
+    /// not what it was. The bytes are not hashed. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Index`].
+    pub fn open_shard(
+        &self,
+        hash: Hash,
+        location: &ShardLocation,
+    ) -> Result<Option<std::fs::File>, StoreError> {
+        let opened = self.open_location(location);
+        let unchanged = opened
+            .filter(|file| Fingerprint::of(file).is_ok_and(|found| found == location.fingerprint));
+        if unchanged.is_none() {
+            self.shard_mark_stale(hash, location)?;
+        }
+        Ok(unchanged)
+    }
+
+    /// Lets peers and readers read from a shard that is being fetched, until [`Store::remove_partial`].
+    pub fn add_partial(&self, partial: &PartialShard) {
+        lock(&self.inner.partials)
+            .entry(partial.hash())
+            .or_default()
+            .push(partial.clone());
+    }
+
+    /// Ends what [`Store::add_partial`] began.
+    pub fn remove_partial(&self, hash: Hash) {
+        lock(&self.inner.partials).remove(&hash);
+    }
+
+    /// Encodes a range of a blob for a peer: its size as `u64` little-endian and the bao response, each byte
+    /// verified. Looks at complete shards, at shards that are being fetched, and at description blobs.
+    ///
+    /// Locations that turn out wrong are marked stale and passed over. Blocks; must not be called on a thread of
+    /// the runtime. `size` is what the caller believes, if anything: another size is `NotFound`.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn read_bao(
+        &self,
+        hash: Hash,
+        size: Option<u64>,
+        range: GroupRange,
+    ) -> Result<Vec<u8>, ReadError> {
+        self.read(hash, size, (range, Form::Bao))
+    }
+
+    /// The verified plain bytes of a range. As [`Store::read_bao`] otherwise.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn read_verified(&self, hash: Hash, range: GroupRange) -> Result<Vec<u8>, ReadError> {
+        self.read(hash, None, (range, Form::Plain))
+    }
+
+    fn read(
+        &self,
+        hash: Hash,
+        size: Option<u64>,
+        wanted: (GroupRange, Form),
+    ) -> Result<Vec<u8>, ReadError> {
+        let locations = self.shard_find(hash).map_err(|source| ReadError::Index {
+            hash,
+            source: Box::new(source),
+        })?;
+        let fits = |location: &&ShardLocation| {
+            !location.stale && size.is_none_or(|size| location.fingerprint.size == size)
+        };
+        for location in locations.iter().filter(fits) {
+            match self.read_location(hash, location, wanted) {
+                Ok(bytes) => return Ok(bytes),
+                Err(FileFault::OutOfRange) => return Err(ReadError::OutOfRange { hash }),
+                Err(fault) => self.blame(hash, location, &fault),
+            }
+        }
+        if let Some(read) = self.read_partial(hash, wanted) {
+            return read;
+        }
+        self.read_blob(hash, size, wanted)
+    }
+
+    fn read_location(
+        &self,
+        hash: Hash,
+        location: &ShardLocation,
+        wanted: (GroupRange, Form),
+    ) -> Result<Vec<u8>, FileFault> {
+        let file = self.open_location(location).ok_or(FileFault::Changed)?;
+        let keys = (hash, &self.inner.outboards);
+        read_file(&file, &location.fingerprint, keys, wanted)
+    }
+
+    fn open_location(&self, location: &ShardLocation) -> Option<std::fs::File> {
+        let root = self.open_root(location.root)?;
+        match root.open_read(&location.path) {
+            Ok(file) => Some(file),
+            Err(error) => {
+                if !error.is_not_found() {
+                    tracing::debug!(%error, "a shard cannot be opened");
+                }
+                None
+            }
+        }
+    }
+
+    /// What a failed read means for the location.
+    fn blame(&self, hash: Hash, location: &ShardLocation, fault: &FileFault) {
+        let path = &location.path;
+        match fault {
+            FileFault::Io(error) => tracing::warn!(%error, %path, "a shard cannot be read"),
+            FileFault::Changed => tracing::warn!(%path, "a shard was changed or removed"),
+            FileFault::WrongBytes => tracing::warn!(%path, "a shard has wrong bytes"),
+            FileFault::Outboard => tracing::warn!(%path, "the outboard of a shard is lost"),
+            FileFault::OutOfRange => return,
+        }
+        if matches!(fault, FileFault::WrongBytes) && location.fingerprint.size > OUTBOARD_BYTES_MIN
+        {
+            // It may be the outboard that is wrong; hashing the file again makes a new one.
+            let _ = self.inner.outboards.remove(hash);
+        }
+        if let Err(error) = self.shard_mark_stale(hash, location) {
+            tracing::error!(%error, "a stale shard cannot be marked");
+        }
+    }
+
+    fn read_partial(
+        &self,
+        hash: Hash,
+        (range, form): (GroupRange, Form),
+    ) -> Option<Result<Vec<u8>, ReadError>> {
+        let partials = lock(&self.inner.partials).get(&hash)?.clone();
+        partials.into_iter().find_map(|partial| {
+            let wanted = range.within(groups_in(partial.size()))?;
+            if !partial.have().contains_all(wanted) {
+                return None;
+            }
+            let read = match form {
+                Form::Bao => partial.read_bao(range),
+                Form::Plain => partial.read_bytes(range),
+            };
+            read.ok().map(Ok)
+        })
+    }
+
+    fn read_blob(
+        &self,
+        hash: Hash,
+        size: Option<u64>,
+        (range, form): (GroupRange, Form),
+    ) -> Result<Vec<u8>, ReadError> {
+        let not_found = ReadError::NotFound { hash };
+        if size.is_some_and(|size| size > DESCRIPTION_BLOB_BYTES_MAX) {
+            return Err(not_found);
+        }
+        let blob = BlobId::from_hash(hash);
+        let found = self.inner.runtime.block_on(self.inner.blobs.get(blob));
+        let data = match found {
+            Ok(Some(data)) => data,
+            Ok(None) => return Err(not_found),
+            Err(error) => {
+                tracing::warn!(%error, "a description cannot be read");
+                return Err(not_found);
+            }
+        };
+        from_memory(data, hash, range, form).map_err(|error| match error {
+            BaoError::OutOfRange => ReadError::OutOfRange { hash },
+            BaoError::Corrupt => ReadError::NotFound { hash },
+            BaoError::Io(source) => {
+                ReadError::Disk(DiskError::io("read", self.inner.data_dir.path())(source))
+            }
+        })
+    }
+
+    /// The open folder of shards; `None` if it is not known or cannot be opened.
+    pub(crate) fn open_root(&self, id: RootId) -> Option<Arc<Confined>> {
+        if let Some(root) = lock(&self.inner.roots).get(&id) {
+            return Some(Arc::clone(root));
+        }
+        let path = self.root_path(id).ok().flatten()?;
+        let root = match Confined::open(&path) {
+            Ok(root) => Arc::new(root),
+            Err(error) => {
+                tracing::debug!(%error, "a folder of shards cannot be opened");
+                return None;
+            }
+        };
+        let mut roots = lock(&self.inner.roots);
+        if roots.len() >= ROOTS_OPEN_MAX {
+            roots.clear();
+        }
+        roots.insert(id, Arc::clone(&root));
+        Some(root)
+    }
+}
+
+#[cfg(test)]
+mod tests;
