@@ -64,7 +64,7 @@ mod tests {
     fn only_exported_manifests_become_paths() {
         let dir = tempfile::tempdir().unwrap();
         let manifest = dir.path().join("manifest");
-        std::fs::write(&manifest, export::to_text(Vec::new())).unwrap();
+        std::fs::write(&manifest, export::to_text(&[])).unwrap();
         let text = manifest.to_str().unwrap().to_owned();
         assert_eq!(resolve(text.clone()).unwrap(), text);
         assert_eq!(

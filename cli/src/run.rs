@@ -91,12 +91,12 @@ async fn print(
     while let Some(event) = events.recv().await {
         match (&event, export_to) {
             (Event::Exported { records, .. }, Some(Some(file))) => {
-                write_export(file, records.clone())?;
+                write_export(file, records)?;
                 output.note(&format!("Written to {}.", file.display()));
                 outcome = Some(Ok(()));
             }
             (Event::Exported { records, .. }, Some(None)) => {
-                output.document(&export::to_text(records.clone()));
+                output.document(&export::to_text(records));
                 outcome = Some(Ok(()));
             }
             _ => {
@@ -145,7 +145,7 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
     }
 }
 
-fn write_export(file: &Path, records: Vec<String>) -> Result<(), CliError> {
+fn write_export(file: &Path, records: &[String]) -> Result<(), CliError> {
     use std::io::Write as _;
     let written = std::fs::OpenOptions::new()
         .write(true)

@@ -137,7 +137,7 @@ async fn demo(
     output: &Output,
 ) -> Result<(), CliError> {
     let source = match args.dir {
-        Some(dir) => absolute_path(&dir).map(Source::folder)?,
+        Some(dir) => Source::folder(&absolute_path(&dir)?),
         None => default_source(),
     };
     let source = source.map_err(|error| CliError::Input(format!("{error:#}.")))?;

@@ -44,7 +44,7 @@ pub enum ExportError {
 
 /// The text of a file with these base64 records, with a newline at the end.
 #[must_use]
-pub fn to_text(records: Vec<String>) -> String {
+pub fn to_text(records: &[String]) -> String {
     let file = serde_json::json!({ "format": FORMAT, "records": records });
     format!("{file}\n")
 }
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_file_round_trips_and_is_recognised() {
-        let text = to_text(vec![encode_record(b"one"), encode_record(b"")]);
+        let text = to_text(&[encode_record(b"one"), encode_record(b"")]);
         assert!(looks_like(text.as_bytes()));
         assert_eq!(
             parse(text.as_bytes()).unwrap(),
@@ -111,7 +111,7 @@ mod tests {
             parse(bad),
             Err(ExportError::NotBase64 { index: 1 })
         ));
-        let many = to_text(vec![String::new(); RECORDS_MAX + 1]);
+        let many = to_text(&vec![String::new(); RECORDS_MAX + 1]);
         assert!(matches!(parse(many.as_bytes()), Err(ExportError::TooLarge)));
     }
 }

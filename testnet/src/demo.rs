@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{
     command::{Line, PeerBytes, Running},
     compare::{self, Comparison, compare},
-    daemon::NodeSpec,
+    daemon::{NodeInfo, NodeSpec},
     network::{Testnet, UpOptions, create_private},
     source::Source,
 };
@@ -283,6 +283,16 @@ async fn fetch(
         "Fetched {} in {seconds:.1} s",
         size(received_bytes)
     ));
+    let shares = shares(&seeds, peers);
+    Ok(Fetched {
+        received_bytes,
+        shares,
+        killed,
+        seconds,
+    })
+}
+
+fn shares(seeds: &[NodeInfo], peers: Vec<PeerBytes>) -> Vec<Share> {
     let total = peers.iter().map(|peer| peer.bytes).sum();
     let share = |given: PeerBytes| {
         let seed = seeds.iter().find(|seed| seed.peer == given.peer);
@@ -295,12 +305,7 @@ async fn fetch(
     };
     let mut shares: Vec<Share> = peers.into_iter().map(share).collect();
     shares.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(Fetched {
-        received_bytes,
-        shares,
-        killed,
-        seconds,
-    })
+    shares
 }
 
 fn percent(part: u64, whole: u64) -> u64 {

@@ -1,6 +1,9 @@
 //! What the demonstration publishes unless it is told.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, bail};
 
@@ -23,7 +26,7 @@ impl Source {
     ///
     /// # Errors
     /// It is not there or not a folder.
-    pub fn folder(path: PathBuf) -> Result<Self> {
+    pub fn folder(path: &Path) -> Result<Self> {
         let metadata = path.metadata();
         let metadata = metadata.with_context(|| format!("cannot read {}", path.display()))?;
         if !metadata.is_dir() {
@@ -49,7 +52,7 @@ pub fn default_source() -> Result<Source> {
         let what = "the documentation of the Rust toolchain".to_owned();
         return Ok(Source {
             what,
-            ..Source::folder(folder)?
+            ..Source::folder(&folder)?
         });
     }
     // Cargo says where the package lies that it runs; the project is the folder above.
@@ -60,7 +63,7 @@ pub fn default_source() -> Result<Source> {
     Ok(Source {
         what: "the project's own files".to_owned(),
         without: vec!["target".to_owned(), ".git".to_owned()],
-        ..Source::folder(project.to_owned())?
+        ..Source::folder(project)?
     })
 }
 

@@ -1,10 +1,12 @@
 //! Events as text for people. All text that a stranger may have written is escaped.
 
-use std::{fmt::Write as _, path::Path, time::Duration};
+mod node;
+mod version;
+
+use std::{fmt::Write as _, path::Path};
 
 use indicatif::HumanBytes;
-use opendag_node::ops::{BadShard, Event, FileInfo, PeerShare, VersionInfo};
-use opendag_protocol::{ManifestId, Timestamp};
+use opendag_node::ops::{BadShard, Event, FileInfo, PeerShare};
 
 use super::escape;
 
@@ -16,7 +18,7 @@ pub(super) fn of(event: &Event) -> String {
         Event::Published { .. } => published(&mut lines, event),
         Event::Plan { .. } => plan(&mut lines, event),
         Event::Fetched { .. } => fetched(&mut lines, event),
-        Event::Versions { versions } => all_versions(&mut lines, versions),
+        Event::Versions { versions } => version::all(&mut lines, versions),
         Event::Files { files } => files_of(&mut lines, "", files),
         Event::Diff {
             added,
@@ -41,52 +43,11 @@ pub(super) fn of(event: &Event) -> String {
                 lines.add(format_args!("Freed {}.", HumanBytes(*freed_bytes)));
             }
         }
-        Event::Rotated {
-            dataset,
-            record,
-            sequence,
-        } => {
-            lines.add(format_args!(
-                "Dataset {dataset} has new owners: record {record}, number {sequence}."
-            ));
-        }
-        Event::Keys { keys } => {
-            for key in keys {
-                lines.add(format_args!(
-                    "{}  {}",
-                    escape(&key.name),
-                    escape(&key.public)
-                ));
-            }
-        }
-        Event::Id { peer, addresses } => {
-            lines.add(format_args!("{}", escape(peer)));
-            for address in addresses {
-                lines.add(format_args!("{}", escape(address)));
-            }
-        }
-        Event::Peers { peers } => {
-            for peer in peers {
-                let rtt = peer
-                    .rtt_ms
-                    .map_or_else(|| "-".to_owned(), |rtt| format!("{rtt} ms"));
-                let agent = escape(peer.agent.as_deref().unwrap_or("-"));
-                let addresses = peer.addresses.join(" ");
-                lines.add(format_args!(
-                    "{}  {rtt}  {agent}  {}",
-                    escape(&peer.peer),
-                    escape(&addresses)
-                ));
-            }
-        }
-        Event::Status { counters, running } => {
-            for (name, count) in counters {
-                lines.add(format_args!("{:<28} {count}", escape(name)));
-            }
-            for sentence in running {
-                lines.add(format_args!("{}", escape(sentence)));
-            }
-        }
+        Event::Rotated { .. }
+        | Event::Keys { .. }
+        | Event::Id { .. }
+        | Event::Peers { .. }
+        | Event::Status { .. } => node::say(&mut lines, event),
         Event::Exported { records, .. } => {
             lines.add(format_args!("{} records", records.len()));
         }
@@ -244,101 +205,6 @@ fn shares(lines: &mut Lines, peers: &[PeerShare]) {
     }
 }
 
-fn all_versions(lines: &mut Lines, versions: &[VersionInfo]) {
-    if versions.is_empty() {
-        lines.add(format_args!(
-            "Nothing is here yet. Publish a folder, or fetch a link."
-        ));
-    }
-    for (index, info) in versions.iter().enumerate() {
-        if index > 0 {
-            lines.add(format_args!(""));
-        }
-        version(lines, info);
-    }
-}
-
-fn version(lines: &mut Lines, info: &VersionInfo) {
-    let label = info
-        .label
-        .as_deref()
-        .map(|label| format!(" ({label})"))
-        .unwrap_or_default();
-    let newest = if info.newest {
-        ", the newest known"
-    } else {
-        ""
-    };
-    lines.add(format_args!(
-        "{}, version {}{}{newest}",
-        escape(&info.name),
-        info.sequence,
-        escape(&label)
-    ));
-    lines.field("Title", info.title.as_deref());
-    lines.field("About", info.description.as_deref());
-    lines.add(format_args!(
-        "{:<12} {} files, {}",
-        "Content",
-        info.files,
-        HumanBytes(info.bytes)
-    ));
-    lines.field("Licence", info.license.as_deref());
-    lines.field("Languages", Some(&info.languages.join(", ")));
-    lines.field("Tags", Some(&info.tags.join(", ")));
-    lines.field("Homepage", info.homepage.as_deref());
-    lines.field("Created", Some(&time(info.created_at)));
-    lines.field("Dataset", Some(&info.dataset.to_string()));
-    lines.field("Manifest", Some(&info.manifest.to_string()));
-    lines.field(
-        "Parent",
-        info.parent.map(|parent| parent.to_string()).as_deref(),
-    );
-    lines.field("Made from", Some(&ids(&info.derived_from)));
-    let owners = info.owners.join(", ");
-    lines.field(
-        "Owners",
-        Some(&format!("{owners}; {} must sign", info.threshold)),
-    );
-    lines.field("Link", Some(&info.link));
-    for place in &info.places {
-        let kept = if place.pinned { "kept" } else { "not kept" };
-        let (kind, shards) = (escape(&place.kind), place.shards);
-        lines.add(format_args!(
-            "{:<12} {} ({kind}, {kept}, {shards} files)",
-            "Here",
-            path(&place.path)
-        ));
-        if place.stale > 0 {
-            lines.add(format_args!(
-                "{:<12} {} files have changed on disk",
-                "Stale", place.stale
-            ));
-        }
-    }
-    if let Some(since) = info.head_expired_since {
-        lines.add(format_args!(
-            "{:<12} since {} the publisher has not said that this is still the newest",
-            "Warning",
-            time(since)
-        ));
-    }
-    if !info.equivocations.is_empty() {
-        lines.add(format_args!(
-            "{:<12} the publisher signed other versions with the same number: {}",
-            "Warning",
-            ids(&info.equivocations)
-        ));
-    }
-}
-
-fn ids(ids: &[ManifestId]) -> String {
-    ids.iter()
-        .map(ManifestId::to_string)
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
 fn files_of(lines: &mut Lines, mark: &str, files: &[FileInfo]) {
     for file in files {
         lines.add(format_args!(
@@ -376,15 +242,6 @@ fn path(path: &Path) -> String {
 
 fn format_seconds(seconds: f64) -> String {
     format!("{seconds:.1} s")
-}
-
-fn time(timestamp: Timestamp) -> String {
-    let since_epoch = Duration::from_secs(timestamp.as_secs());
-    let time = std::time::SystemTime::UNIX_EPOCH.checked_add(since_epoch);
-    time.map_or_else(
-        || timestamp.as_secs().to_string(),
-        |time| humantime::format_rfc3339_seconds(time).to_string(),
-    )
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-use opendag_protocol::{DatasetId, Hash};
+use opendag_node::ops::VersionInfo;
+use opendag_protocol::{DatasetId, Hash, ManifestId, Timestamp};
 
 use super::*;
 

@@ -1,0 +1,58 @@
+//! What a node says about itself, its keys and its peers.
+
+use opendag_node::ops::{Event, PeerInfo};
+
+use super::{Lines, escape};
+
+/// The events of `key`, `id`, `peers` and `status`; nothing for others.
+pub(super) fn say(lines: &mut Lines, event: &Event) {
+    match event {
+        Event::Rotated {
+            dataset,
+            record,
+            sequence,
+        } => {
+            lines.add(format_args!(
+                "Dataset {dataset} has new owners: record {record}, number {sequence}."
+            ));
+        }
+        Event::Keys { keys } => {
+            for key in keys {
+                lines.add(format_args!(
+                    "{}  {}",
+                    escape(&key.name),
+                    escape(&key.public)
+                ));
+            }
+        }
+        Event::Id { peer, addresses } => {
+            lines.add(format_args!("{}", escape(peer)));
+            for address in addresses {
+                lines.add(format_args!("{}", escape(address)));
+            }
+        }
+        Event::Peers { peers } => {
+            for peer in peers {
+                peer_line(lines, peer);
+            }
+        }
+        Event::Status { counters, running } => {
+            for (name, count) in counters {
+                lines.add(format_args!("{:<28} {count}", escape(name)));
+            }
+            for sentence in running {
+                lines.add(format_args!("{}", escape(sentence)));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn peer_line(lines: &mut Lines, peer: &PeerInfo) {
+    let rtt = peer
+        .rtt_ms
+        .map_or_else(|| "-".to_owned(), |rtt| format!("{rtt} ms"));
+    let agent = escape(peer.agent.as_deref().unwrap_or("-"));
+    let (id, addresses) = (escape(&peer.peer), peer.addresses.join(" "));
+    lines.add(format_args!("{id}  {rtt}  {agent}  {}", escape(&addresses)));
+}

@@ -1,0 +1,122 @@
+//! Versions as `ls`, `show` and `log` print them.
+
+use std::time::{Duration, SystemTime};
+
+use indicatif::HumanBytes;
+use opendag_node::ops::{PlaceInfo, VersionInfo};
+use opendag_protocol::{ManifestId, Timestamp};
+
+use super::{Lines, escape, path};
+
+/// All versions, with an empty line between two.
+pub(super) fn all(lines: &mut Lines, versions: &[VersionInfo]) {
+    if versions.is_empty() {
+        lines.add(format_args!(
+            "Nothing is here yet. Publish a folder, or fetch a link."
+        ));
+    }
+    for (index, info) in versions.iter().enumerate() {
+        if index > 0 {
+            lines.add(format_args!(""));
+        }
+        version(lines, info);
+    }
+}
+
+fn version(lines: &mut Lines, info: &VersionInfo) {
+    let label = info
+        .label
+        .as_deref()
+        .map(|label| format!(" ({label})"))
+        .unwrap_or_default();
+    let newest = if info.newest {
+        ", the newest known"
+    } else {
+        ""
+    };
+    lines.add(format_args!(
+        "{}, version {}{}{newest}",
+        escape(&info.name),
+        info.sequence,
+        escape(&label)
+    ));
+    lines.field("Title", info.title.as_deref());
+    lines.field("About", info.description.as_deref());
+    lines.add(format_args!(
+        "{:<12} {} files, {}",
+        "Content",
+        info.files,
+        HumanBytes(info.bytes)
+    ));
+    lines.field("Licence", info.license.as_deref());
+    lines.field("Languages", Some(&info.languages.join(", ")));
+    lines.field("Tags", Some(&info.tags.join(", ")));
+    lines.field("Homepage", info.homepage.as_deref());
+    lines.field("Created", Some(&time(info.created_at)));
+    lines.field("Dataset", Some(&info.dataset.to_string()));
+    lines.field("Manifest", Some(&info.manifest.to_string()));
+    lines.field(
+        "Parent",
+        info.parent.map(|parent| parent.to_string()).as_deref(),
+    );
+    lines.field("Made from", Some(&ids(&info.derived_from)));
+    let owners = info.owners.join(", ");
+    lines.field(
+        "Owners",
+        Some(&format!("{owners}; {} must sign", info.threshold)),
+    );
+    lines.field("Link", Some(&info.link));
+    places(lines, &info.places);
+    warnings(lines, info);
+}
+
+fn places(lines: &mut Lines, places: &[PlaceInfo]) {
+    for place in places {
+        let kept = if place.pinned { "kept" } else { "not kept" };
+        let (kind, shards) = (escape(&place.kind), place.shards);
+        lines.add(format_args!(
+            "{:<12} {} ({kind}, {kept}, {shards} files)",
+            "Here",
+            path(&place.path)
+        ));
+        if place.stale > 0 {
+            lines.add(format_args!(
+                "{:<12} {} files have changed on disk",
+                "Stale", place.stale
+            ));
+        }
+    }
+}
+
+fn warnings(lines: &mut Lines, info: &VersionInfo) {
+    if let Some(since) = info.head_expired_since {
+        lines.add(format_args!(
+            "{:<12} since {} the publisher has not said that this is still the newest",
+            "Warning",
+            time(since)
+        ));
+    }
+    if !info.equivocations.is_empty() {
+        lines.add(format_args!(
+            "{:<12} the publisher signed other versions with the same number: {}",
+            "Warning",
+            ids(&info.equivocations)
+        ));
+    }
+}
+
+fn ids(ids: &[ManifestId]) -> String {
+    ids.iter()
+        .map(ManifestId::to_string)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn time(timestamp: Timestamp) -> String {
+    let since_epoch = Duration::from_secs(timestamp.as_secs());
+    let time = SystemTime::UNIX_EPOCH.checked_add(since_epoch);
+    time.map_or_else(
+        || timestamp.as_secs().to_string(),
+        |time| humantime::format_rfc3339_seconds(time).to_string(),
+    )
+}
