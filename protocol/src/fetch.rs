@@ -317,7 +317,7 @@ impl Fetch {
     pub fn handle(&mut self, now: Time, input: Input) {
         match input {
             Input::PeerJoined { peer } => self.peers.join(now, peer),
-            Input::PeerLeft { peer } => self.peer_left(now, peer),
+            Input::PeerLeft { peer } => self.peer_left(peer),
             Input::Holdings { peer, update } => self.peers.claim(peer, &update, &mut self.shards),
             Input::Verified {
                 request,

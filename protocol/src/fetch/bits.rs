@@ -1,24 +1,30 @@
-//! A set of positions as bits, with a summary that lets searches skip what is empty.
+//! A set of positions as bits, with summaries that let searches skip what is empty.
+
+use std::ops::Range;
 
 const WORD_BITS: usize = 64;
 
 /// A set of the positions `0..len`.
 ///
-/// Invariant: bit `i` of the summary is set exactly if word `i` is not zero.
+/// Invariant: bit `i` of a level is set exactly if word `i` of the level below is not zero.
 #[derive(Clone, Debug)]
 pub(super) struct Bits {
-    words: Vec<u64>,
-    summary: Vec<u64>,
+    /// The positions, then summaries of summaries up to a single word.
+    levels: Vec<Vec<u64>>,
     len: usize,
     ones: usize,
 }
 
 impl Bits {
     pub(super) fn new(len: usize) -> Self {
-        let words = len.div_ceil(WORD_BITS);
+        let mut words = len.div_ceil(WORD_BITS).max(1);
+        let mut levels = vec![vec![0; words]];
+        while words > 1 {
+            words = words.div_ceil(WORD_BITS);
+            levels.push(vec![0; words]);
+        }
         Self {
-            words: vec![0; words],
-            summary: vec![0; words.div_ceil(WORD_BITS)],
+            levels,
             len,
             ones: 0,
         }
@@ -29,7 +35,7 @@ impl Bits {
     }
 
     pub(super) fn contains(&self, at: usize) -> bool {
-        self.word(at / WORD_BITS) >> (at % WORD_BITS) & 1 == 1
+        (self.word(0, at / WORD_BITS) >> (at % WORD_BITS)) & 1 == 1
     }
 
     /// Adds a position; was it new? A position beyond the end never is.
@@ -37,12 +43,13 @@ impl Bits {
         if at >= self.len || self.contains(at) {
             return false;
         }
-        let (word, bit) = (at / WORD_BITS, at % WORD_BITS);
-        if let Some(word) = self.words.get_mut(word) {
-            *word |= 1 << bit;
-        }
-        if let Some(summary) = self.summary.get_mut(word / WORD_BITS) {
-            *summary |= 1 << (word % WORD_BITS);
+        let mut at = at;
+        for level in &mut self.levels {
+            let (index, bit) = (at / WORD_BITS, at % WORD_BITS);
+            if let Some(word) = level.get_mut(index) {
+                *word |= 1 << bit;
+            }
+            at = index;
         }
         self.ones += 1;
         true
@@ -53,65 +60,61 @@ impl Bits {
         if !self.contains(at) {
             return false;
         }
-        let (index, bit) = (at / WORD_BITS, at % WORD_BITS);
-        if let Some(word) = self.words.get_mut(index) {
+        let mut at = at;
+        for level in &mut self.levels {
+            let (index, bit) = (at / WORD_BITS, at % WORD_BITS);
+            let Some(word) = level.get_mut(index) else {
+                break;
+            };
             *word &= !(1 << bit);
-            if *word == 0
-                && let Some(summary) = self.summary.get_mut(index / WORD_BITS)
-            {
-                *summary &= !(1 << (index % WORD_BITS));
+            if *word != 0 {
+                break;
             }
+            at = index;
         }
         self.ones -= 1;
         true
     }
 
-    pub(super) fn word(&self, index: usize) -> u64 {
-        self.words.get(index).copied().unwrap_or(0)
-    }
-
-    pub(super) fn summary(&self, index: usize) -> u64 {
-        self.summary.get(index).copied().unwrap_or(0)
+    /// A word of a level; level 0 holds the positions.
+    pub(super) fn word(&self, level: usize, index: usize) -> u64 {
+        let words = self.levels.get(level);
+        words
+            .and_then(|words| words.get(index))
+            .copied()
+            .unwrap_or(0)
     }
 
     /// The first position in `start..end`.
-    pub(super) fn first_in(&self, start: usize, end: usize, steps: &mut u64) -> Option<usize> {
-        self.first_common(&Everything, start..end, steps)
+    pub(super) fn first_in(&self, range: Range<usize>, steps: &mut u64) -> Option<usize> {
+        self.first_common(&Everything, range, steps)
     }
 
     /// The first position of `range` that is also in `mask`. Each word looked at is a step.
     pub(super) fn first_common(
         &self,
         mask: &impl Mask,
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         steps: &mut u64,
     ) -> Option<usize> {
-        let end = range.end.min(self.len);
-        let mut at = range.start;
-        while at < end {
+        let (mut level, mut at) = (0, range.start);
+        while level < self.levels.len() {
+            *steps += 1;
             let index = at / WORD_BITS;
-            *steps += 1;
-            let found = self.word(index) & mask.word(index) & (u64::MAX << (at % WORD_BITS));
-            if found != 0 {
-                let position = index * WORD_BITS + trailing_zeros(found);
-                return (position < end).then_some(position);
+            let from = u64::MAX << (at % WORD_BITS);
+            let found = self.word(level, index) & mask.word(level, index) & from;
+            if found == 0 {
+                // Nothing more in this word: look in the summary for the next that has any.
+                level += 1;
+                at = index + 1;
+                continue;
             }
-            at = self.next_word(mask, index + 1, steps)? * WORD_BITS;
-        }
-        None
-    }
-
-    /// The first word from `index` on that may have something in common with `mask`.
-    fn next_word(&self, mask: &impl Mask, index: usize, steps: &mut u64) -> Option<usize> {
-        let mut at = index;
-        while at < self.words.len() {
-            let group = at / WORD_BITS;
-            *steps += 1;
-            let found = self.summary(group) & mask.summary(group) & (u64::MAX << (at % WORD_BITS));
-            if found != 0 {
-                return Some(group * WORD_BITS + trailing_zeros(found));
+            let position = index * WORD_BITS + trailing_zeros(found);
+            if level == 0 {
+                return (position < range.end).then_some(position);
             }
-            at = (group + 1) * WORD_BITS;
+            level -= 1;
+            at = position * WORD_BITS;
         }
         None
     }
@@ -120,7 +123,7 @@ impl Bits {
     pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         let mut next = 0;
         std::iter::from_fn(move || {
-            let at = self.first_in(next, self.len, &mut 0)?;
+            let at = self.first_in(next..self.len, &mut 0)?;
             next = at + 1;
             Some(at)
         })
@@ -129,21 +132,15 @@ impl Bits {
 
 /// Positions that a search may return.
 pub(super) trait Mask {
-    /// The 64 positions from `index * 64` on.
-    fn word(&self, index: usize) -> u64;
-    /// Which of the 64 words from `index * 64` on may have any.
-    fn summary(&self, index: usize) -> u64;
+    /// Word `index` of a level, as in [`Bits`]. Above level 0 it may have bits too many.
+    fn word(&self, level: usize, index: usize) -> u64;
 }
 
 /// All positions.
 struct Everything;
 
 impl Mask for Everything {
-    fn word(&self, _index: usize) -> u64 {
-        u64::MAX
-    }
-
-    fn summary(&self, _index: usize) -> u64 {
+    fn word(&self, _level: usize, _index: usize) -> u64 {
         u64::MAX
     }
 }

@@ -85,7 +85,7 @@ impl Claims {
     /// Does it claim any of this shard?
     pub(super) fn has_any(&self, slot: Slot) -> bool {
         let (word, bit) = (slot.at() / 64, slot.at() % 64);
-        self.word(word) >> bit & 1 == 1
+        (self.word(0, word) >> bit) & 1 == 1
     }
 
     /// Does it claim all these groups?
@@ -114,20 +114,15 @@ impl Claims {
 }
 
 impl Mask for Claims {
-    fn word(&self, index: usize) -> u64 {
-        let held = if self.complete {
-            u64::MAX
-        } else {
-            self.any.as_ref().map_or(0, |any| any.word(index))
+    fn word(&self, level: usize, index: usize) -> u64 {
+        let held = match &self.any {
+            _ if self.complete => u64::MAX,
+            Some(any) => any.word(level, index),
+            None => 0,
         };
-        held & !self.denied.as_ref().map_or(0, |denied| denied.word(index))
-    }
-
-    fn summary(&self, index: usize) -> u64 {
-        if self.complete {
-            u64::MAX
-        } else {
-            self.any.as_ref().map_or(0, |any| any.summary(index))
+        match &self.denied {
+            Some(denied) if level == 0 => held & !denied.word(level, index),
+            Some(_) | None => held,
         }
     }
 }

@@ -30,6 +30,7 @@ impl Fetch {
     /// Asks idle peers for what others are late with.
     pub(super) fn endgame(&mut self, now: Time) {
         self.endgame_at = None;
+        self.give_up_quiet_twins(now);
         let late: Vec<(RequestId, Duration)> = self
             .requests
             .iter()
@@ -39,6 +40,29 @@ impl Fetch {
             .collect();
         for (id, expected) in late {
             self.ask_twice(now, id, expected);
+        }
+    }
+
+    /// Drops the second of two requests for the same if both peers went quiet, so that a third peer
+    /// can be asked.
+    fn give_up_quiet_twins(&mut self, now: Time) {
+        let is_quiet = |id: &RequestId| {
+            let request = self.requests.get(id);
+            request.and_then(|request| self.expected(now, request)) == Some(Duration::MAX)
+        };
+        let seconds: Vec<RequestId> = self
+            .requests
+            .iter()
+            .filter(|(id, request)| {
+                request
+                    .twin
+                    .is_some_and(|twin| twin < **id && is_quiet(&twin))
+            })
+            .map(|(id, _)| *id)
+            .filter(is_quiet)
+            .collect();
+        for id in seconds {
+            self.request_timer(now, id);
         }
     }
 
@@ -70,10 +94,11 @@ impl Fetch {
             .filter_map(|(key, peer)| {
                 let (parts, bytes) = self.held_parts(peer, request);
                 let span = peer.expected(bytes).unwrap_or(UNPROVEN);
-                (!parts.is_empty() && bytes <= free).then_some((span, key, parts))
+                (!parts.is_empty() && bytes <= free)
+                    .then_some(((peer.failures(), span, key), parts))
             })
-            .min_by_key(|(span, key, _)| (*span, *key));
-        let Some((span, key, parts)) = best else {
+            .min_by_key(|(rank, _)| *rank);
+        let Some(((_, span, key), parts)) = best else {
             return;
         };
         if expected > span.saturating_mul(2).saturating_add(GAIN_MIN) {
@@ -94,11 +119,13 @@ impl Fetch {
         let (mut parts, mut bytes) = (Vec::new(), 0);
         for (slot, left) in &request.left {
             // A part of a small shard waits in memory with the other peer: ask for all of it.
+            let all = self.shards.whole(*slot);
             let groups = if self.shards.is_small(*slot) {
-                self.shards.whole(*slot)
+                &all
             } else {
-                left.groups.clone()
+                &left.groups
             };
+            let groups = self.shards.missing(*slot, groups);
             if parts.len() + groups.len_ranges() <= self.config.request_items_max
                 && groups.iter().all(|range| peer.claims.has(*slot, range))
             {

@@ -184,7 +184,7 @@ impl Large {
             let found = self.urgent.iter().find_map(|range| {
                 let mut at = self.pieces_of(range);
                 std::iter::from_fn(|| {
-                    let piece = self.wanted.first_in(at.start, at.end, steps)?;
+                    let piece = self.wanted.first_in(at.clone(), steps)?;
                     at.start = piece + 1;
                     Some(piece)
                 })
@@ -192,9 +192,7 @@ impl Large {
             });
             let waiting = self.urgent.iter().any(|range| {
                 let pieces = self.pieces_of(range);
-                self.wanted
-                    .first_in(pieces.start, pieces.end, steps)
-                    .is_some()
+                self.wanted.first_in(pieces.clone(), steps).is_some()
             });
             if !waiting {
                 self.urgent = GroupRanges::new();
@@ -206,11 +204,11 @@ impl Large {
         match held {
             None => self
                 .wanted
-                .first_in(self.start, self.pieces, steps)
-                .or_else(|| self.wanted.first_in(0, self.start, steps)),
+                .first_in(self.start..self.pieces, steps)
+                .or_else(|| self.wanted.first_in(0..self.start, steps)),
             Some(held) => held.iter().find_map(|range| {
                 let inside = self.whole_pieces_in(range);
-                self.wanted.first_in(inside.start, inside.end, steps)
+                self.wanted.first_in(inside.clone(), steps)
             }),
         }
     }

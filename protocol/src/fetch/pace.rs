@@ -86,9 +86,11 @@ impl Pace {
         let elapsed = now.since(*self.since.get_or_insert(now));
         if elapsed >= SAMPLE {
             let sample = per_second(self.counted, elapsed);
-            self.rate = Some(self.rate.map_or(sample, |rate| {
-                (rate.saturating_mul(3).saturating_add(sample)) / 4
-            }));
+            // Up fast, so that a growing window shows; down slowly, over hiccups.
+            let rate = self.rate.unwrap_or(sample);
+            let weight = if sample > rate { 1 } else { 3 };
+            let sum = rate.saturating_mul(weight).saturating_add(sample);
+            self.rate = Some(sum / (weight + 1));
             self.since = Some(now);
             self.counted = 0;
         }

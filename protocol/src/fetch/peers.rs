@@ -18,8 +18,10 @@ use crate::time::Time;
 const REST_FIRST: Duration = Duration::from_millis(500);
 /// The longest rest: a peer that failed for an hour gets a try a minute.
 const REST_MAX: Duration = Duration::from_secs(60);
-/// Doublings of rest and patience.
+/// Doublings of rests.
 const FAILURES_MAX: u32 = 7;
+/// Doublings of patience.
+const PATIENCE_MAX: u32 = 3;
 /// Peers compared for the next request.
 const CANDIDATES: usize = 16;
 
@@ -35,6 +37,8 @@ pub(super) struct Peer {
     pub(super) bytes: PeerBytes,
     /// When it was asked while it had no request, or sent something that verified.
     pub(super) progress_at: Time,
+    /// When its timer is set for.
+    pub(super) timer: Option<Time>,
     failures: u32,
     resting_until: Option<Time>,
     /// It had nothing that was wanted when it was last looked at.
@@ -87,8 +91,13 @@ pub(super) struct Peers {
 impl Peer {
     /// How much patience it gets: a multiple that grows while it fails, so that the slowest of
     /// networks is waited for in the end.
-    pub(super) const fn patience(&self) -> u32 {
-        1 << self.failures
+    pub(super) fn patience(&self) -> u32 {
+        1 << self.failures.min(PATIENCE_MAX)
+    }
+
+    /// Failures in a row.
+    pub(super) const fn failures(&self) -> u32 {
+        self.failures
     }
 
     /// May it be asked?
@@ -194,6 +203,7 @@ impl Peers {
             requests: BTreeSet::new(),
             bytes: past.bytes,
             progress_at: now,
+            timer: None,
             failures: past.failures,
             resting_until: None,
             idle: false,
@@ -270,14 +280,15 @@ impl Peers {
         }
     }
 
-    /// A peer failed. Returns until when it rests.
-    pub(super) fn failed(&mut self, now: Time, key: PeerKey) -> Option<Time> {
-        let peer = self.peers.get_mut(&key)?;
+    /// A peer failed: it rests.
+    pub(super) fn failed(&mut self, now: Time, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
         let until = now + REST_FIRST.saturating_mul(1 << peer.failures).min(REST_MAX);
         peer.failures = (peer.failures + 1).min(FAILURES_MAX);
         peer.resting_until = Some(until);
         self.update(key);
-        Some(until)
     }
 
     /// A peer sent what was asked for: what was before is forgiven.
@@ -409,5 +420,5 @@ impl Peers {
 /// Bit `at` of a bitmap whose bytes begin with the least significant bit.
 fn bit_of(bits: &[u8], at: u64) -> bool {
     let byte = usize::try_from(at / 8).ok().and_then(|byte| bits.get(byte));
-    byte.is_some_and(|byte| byte >> (at % 8) & 1 == 1)
+    byte.is_some_and(|byte| (byte >> (at % 8)) & 1 == 1)
 }

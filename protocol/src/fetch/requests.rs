@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{CancelCause, End, Fetch, Item, Output, PeerKey, RequestId, Timer, shards::Slot};
-use crate::table::ShardIndex;
+use super::{
+    CancelCause, End, Fetch, Item, Output, PeerKey, RequestId, Timer, peers::Peer, shards::Slot,
+};
 use crate::{
     score::Offence,
+    table::ShardIndex,
     time::Time,
     wire::{GroupRange, GroupRanges},
 };
@@ -23,6 +25,7 @@ pub(super) struct Request {
     pub(super) left: BTreeMap<Slot, Left>,
     pub(super) left_bytes: u64,
     sent_at: Time,
+    deadline: Time,
     answered: bool,
     /// Did anything come that was of use?
     useful: bool,
@@ -43,65 +46,54 @@ impl Fetch {
     pub(super) fn send(
         &mut self,
         now: Time,
-        peer: PeerKey,
+        key: PeerKey,
         parts: &[(Slot, GroupRange)],
         twin: Option<RequestId>,
     ) {
-        let request = RequestId(self.requests_made);
+        let id = RequestId(self.requests_made);
         self.requests_made += 1;
         let mut left: BTreeMap<Slot, Left> = BTreeMap::new();
+        let mut left_bytes = 0;
         for (slot, groups) in parts {
+            let bytes = groups.bytes(self.shards.size(*slot));
+            left_bytes += bytes.end - bytes.start;
             left.entry(*slot).or_default().groups.insert(*groups);
         }
-        let left_bytes = left
-            .iter()
-            .map(|(slot, left)| left.groups.len_bytes(self.shards.size(*slot)))
-            .sum();
-        self.requests.insert(
-            request,
-            Request {
-                peer,
-                left,
-                left_bytes,
-                sent_at: now,
-                answered: false,
-                useful: false,
-                twin,
-            },
-        );
-        let (mut patience, mut ahead) = (1, left_bytes);
-        let mut first = false;
-        self.peers.change(peer, |peer| {
-            first = peer.requests.is_empty();
-            if first {
+        let mut deadline = now;
+        self.peers.change(key, |peer| {
+            if peer.requests.is_empty() {
                 peer.progress_at = now;
             }
-            peer.requests.insert(request);
+            peer.requests.insert(id);
             peer.in_flight += left_bytes;
             peer.pace.sent(now);
-            (patience, ahead) = (peer.patience(), peer.in_flight);
+            let lowest_ms = peer.in_flight.saturating_mul(1000) / RATE_MIN;
+            let span = DEADLINE_BASE.saturating_add(Duration::from_millis(lowest_ms));
+            deadline = now + span.saturating_mul(peer.patience());
         });
-        if first {
-            self.timers.insert((
-                now + self.config.stall.saturating_mul(patience),
-                Timer::Peer(peer),
-            ));
-        }
-        let span = DEADLINE_BASE
-            .saturating_add(Duration::from_millis(ahead.saturating_mul(1000) / RATE_MIN));
-        let deadline = now + span.saturating_mul(patience);
-        self.timers.insert((deadline, Timer::Request(request)));
-        let items = parts
-            .iter()
-            .map(|(slot, groups)| Item {
-                shard: self.shards.index(*slot),
-                groups: *groups,
-            })
-            .collect();
-        self.outputs.push_back(Output::Request {
-            request,
+        self.timers.insert((deadline, Timer::Request(id)));
+        self.arm(key);
+        let (peer, sent_at) = (key, now);
+        let (answered, useful) = (false, false);
+        let request = Request {
             peer,
-            items,
+            left,
+            left_bytes,
+            sent_at,
+            deadline,
+            answered,
+            useful,
+            twin,
+        };
+        self.requests.insert(id, request);
+        let items = parts.iter().map(|(slot, groups)| Item {
+            shard: self.shards.index(*slot),
+            groups: *groups,
+        });
+        self.outputs.push_back(Output::Request {
+            request: id,
+            peer,
+            items: items.collect(),
             deadline,
         });
     }
@@ -193,70 +185,72 @@ impl Fetch {
         let Some(request) = self.requests.get(&id) else {
             return;
         };
-        let (peer, useful, all_came) = (request.peer, request.useful, request.left.is_empty());
+        let peer = request.peer;
+        // An answer to nothing of use is a failure: a peer that lacks all that it claimed rests.
+        let good = request.useful && request.left.is_empty();
+        self.close(id);
         match end {
-            End::WrongBytes => {
-                self.close(id);
-                self.ban(peer, Offence::WrongBytes);
-            }
-            End::Done => {
-                self.close(id);
-                if !useful && !self.peers.is_banned(peer) {
-                    self.fail(now, peer);
-                } else if !all_came {
-                    self.fail(now, peer);
-                }
-            }
+            End::Done if good => {}
+            End::Done | End::Closed => self.fail(now, peer),
             End::Busy => {
-                self.close(id);
                 self.peers.change(peer, |peer| peer.pace.busy());
                 self.fail(now, peer);
             }
-            End::Closed => {
-                self.close(id);
-                self.fail(now, peer);
-            }
-            End::Timeout => {
-                self.close(id);
-                self.time_out(now, peer);
-            }
+            End::Timeout => self.time_out(now, peer),
+            End::WrongBytes => self.ban(peer, Offence::WrongBytes),
         }
     }
 
     /// A peer cannot be asked any more.
-    pub(super) fn peer_left(&mut self, now: Time, key: PeerKey) {
-        let _ = now;
+    pub(super) fn peer_left(&mut self, key: PeerKey) {
         for id in self.requests_of(key) {
             self.close(id);
         }
-        self.peers.leave(key, false, &mut self.shards);
+        self.forget(key, false);
     }
 
     /// Is the peer stalled, or has it rested?
     pub(super) fn peer_timer(&mut self, now: Time, key: PeerKey) {
+        self.peers.change(key, |peer| peer.timer = None);
         self.peers.rested(now, key);
-        let Some(peer) = self.peers.get(key) else {
+        if self.stalls_at(key).is_some_and(|at| at <= now) {
+            for id in self.requests_of(key) {
+                self.cancel(id, CancelCause::Timeout);
+            }
+            self.time_out(now, key);
+        }
+        self.arm(key);
+    }
+
+    /// When the peer has stalled unless something comes; `None` if nothing is asked of it.
+    fn stalls_at(&self, key: PeerKey) -> Option<Time> {
+        let peer = self
+            .peers
+            .get(key)
+            .filter(|peer| !peer.requests.is_empty())?;
+        Some(peer.progress_at + self.config.stall.saturating_mul(peer.patience()))
+    }
+
+    /// Sets the one timer of a peer, for the end of its rest or of our patience. A timer that is
+    /// set for earlier stays: it will look again.
+    fn arm(&mut self, key: PeerKey) {
+        let resting = self.peers.get(key).and_then(Peer::resting_until);
+        let Some(at) = self.stalls_at(key).into_iter().chain(resting).min() else {
             return;
         };
-        if let Some(until) = peer.resting_until() {
-            self.timers.insert((until, Timer::Peer(key)));
+        let mut timers = Vec::new();
+        self.peers.change(key, |peer| {
+            if peer.timer.is_none_or(|set| at < set) {
+                timers.extend(peer.timer.replace(at));
+                timers.push(at);
+            }
+        });
+        if let Some(at) = timers.pop() {
+            self.timers.insert((at, Timer::Peer(key)));
         }
-        if peer.requests.is_empty() {
-            return;
+        for old in timers {
+            self.timers.remove(&(old, Timer::Peer(key)));
         }
-        let stalled_at = peer.progress_at + self.config.stall.saturating_mul(peer.patience());
-        if now < stalled_at {
-            self.timers.insert((stalled_at, Timer::Peer(key)));
-            return;
-        }
-        for id in self.requests_of(key) {
-            self.outputs.push_back(Output::Cancel {
-                request: id,
-                cause: CancelCause::Timeout,
-            });
-            self.close(id);
-        }
-        self.time_out(now, key);
     }
 
     /// A request has taken longer than any useful peer would.
@@ -265,11 +259,7 @@ impl Fetch {
             return;
         };
         let peer = request.peer;
-        self.outputs.push_back(Output::Cancel {
-            request: id,
-            cause: CancelCause::Timeout,
-        });
-        self.close(id);
+        self.cancel(id, CancelCause::Timeout);
         self.time_out(now, peer);
     }
 
@@ -294,11 +284,7 @@ impl Fetch {
             .iter()
             .all(|(slot, left)| self.shards.missing(*slot, &left.groups).is_empty());
         if needless {
-            self.outputs.push_back(Output::Cancel {
-                request: id,
-                cause: CancelCause::Superseded,
-            });
-            self.close(id);
+            self.cancel(id, CancelCause::Superseded);
         }
     }
 
@@ -309,21 +295,23 @@ impl Fetch {
 
     /// Lets a peer rest.
     fn fail(&mut self, now: Time, key: PeerKey) {
-        if let Some(until) = self.peers.failed(now, key) {
-            self.timers.insert((until, Timer::Peer(key)));
-        }
+        self.peers.failed(now, key);
+        self.arm(key);
     }
 
     fn ban(&mut self, key: PeerKey, offence: Offence) {
         for id in self.requests_of(key) {
-            self.outputs.push_back(Output::Cancel {
-                request: id,
-                cause: CancelCause::Banned,
-            });
-            self.close(id);
+            self.cancel(id, CancelCause::Banned);
         }
-        self.peers.leave(key, true, &mut self.shards);
+        self.forget(key, true);
         self.outputs.push_back(Output::Ban { peer: key, offence });
+    }
+
+    fn forget(&mut self, key: PeerKey, banned: bool) {
+        if let Some(at) = self.peers.get(key).and_then(|peer| peer.timer) {
+            self.timers.remove(&(at, Timer::Peer(key)));
+        }
+        self.peers.leave(key, banned, &mut self.shards);
     }
 
     fn requests_of(&self, key: PeerKey) -> Vec<RequestId> {
@@ -333,11 +321,18 @@ impl Fetch {
             .unwrap_or_default()
     }
 
+    /// Ends a request and tells the caller to drop it.
+    fn cancel(&mut self, request: RequestId, cause: CancelCause) {
+        self.outputs.push_back(Output::Cancel { request, cause });
+        self.close(request);
+    }
+
     /// Ends a request: what it did not bring is wanted again.
     fn close(&mut self, id: RequestId) {
         let Some(request) = self.requests.remove(&id) else {
             return;
         };
+        self.timers.remove(&(request.deadline, Timer::Request(id)));
         self.peers.change(request.peer, |peer| {
             peer.in_flight -= request.left_bytes;
             peer.requests.remove(&id);

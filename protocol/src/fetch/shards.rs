@@ -113,7 +113,7 @@ impl Shards {
     pub(super) fn new(config: &FetchConfig, specs: impl IntoIterator<Item = ShardSpec>) -> Self {
         let mut shards: Vec<Shard> = specs
             .into_iter()
-            .map(|spec| Shard::new(config, spec))
+            .map(|spec| Shard::new(config, &spec))
             .collect();
         shards.sort_by_key(|shard| shard.index);
         shards.dedup_by_key(|shard| shard.index);
@@ -404,12 +404,12 @@ impl Shards {
 }
 
 impl Shard {
-    fn new(config: &FetchConfig, spec: ShardSpec) -> Self {
+    fn new(config: &FetchConfig, spec: &ShardSpec) -> Self {
         let state = if spec.size <= config.small_shard_bytes {
             let done = spec.have.is_complete(groups_in(spec.size));
             State::Small(if done { Phase::Done } else { Phase::Wanted })
         } else {
-            State::Large(Box::new(Large::new(config, &spec)))
+            State::Large(Box::new(Large::new(config, spec)))
         };
         Self {
             index: spec.shard,

@@ -1,0 +1,210 @@
+//! Whatever comes in: the invariants hold, each request ends once, nothing missing is forgotten.
+
+use proptest::prelude::*;
+
+use super::{
+    super::*,
+    sim::{Character, MIB, Node, Sim},
+};
+
+const SIZES: [u64; 6] = [0, 1, 100_000, MIB, 3 * MIB + 1, 9 * MIB];
+
+fn range() -> impl Strategy<Value = GroupRange> {
+    (0u64..700, 0u64..300).prop_map(|(first, count)| GroupRange { first, count })
+}
+
+fn holdings() -> impl Strategy<Value = Holdings> {
+    prop_oneof![
+        Just(Holdings::Complete),
+        (0u32..8, prop::collection::vec(any::<u8>(), 0..3)).prop_map(|(first, bits)| {
+            Holdings::Shards {
+                first: ShardIndex(first),
+                bits,
+            }
+        }),
+        (0u32..8, prop::collection::vec(range(), 0..4)).prop_map(|(shard, ranges)| {
+            Holdings::Partial {
+                shard: ShardIndex(shard),
+                ranges: ranges.into_iter().collect(),
+            }
+        }),
+    ]
+}
+
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![
+        4 => Just(End::Done),
+        1 => Just(End::Timeout),
+        1 => Just(End::Busy),
+        1 => Just(End::Closed),
+        1 => Just(End::WrongBytes)
+    ]
+}
+
+fn input() -> impl Strategy<Value = Input> {
+    let peer = || (0u32..5).prop_map(PeerKey);
+    let shard = || (0u32..8).prop_map(ShardIndex);
+    let request = || (0u64..40).prop_map(RequestId);
+    prop_oneof![
+        2 => peer().prop_map(|peer| Input::PeerJoined { peer }),
+        1 => peer().prop_map(|peer| Input::PeerLeft { peer }),
+        3 => (peer(), holdings()).prop_map(|(peer, update)| Input::Holdings { peer, update }),
+        6 => (request(), shard(), range()).prop_map(|(request, shard, groups)| Input::Verified {
+            request, shard, groups, bytes: 16_384
+        }),
+        1 => (request(), shard()).prop_map(|(request, shard)| Input::ItemMissing { request, shard }),
+        3 => (request(), end()).prop_map(|(request, end)| Input::Ended { request, end }),
+        1 => (shard(), range()).prop_map(|(shard, groups)| Input::Prioritise { shard, groups }),
+        1 => (shard(), range()).prop_map(|(shard, groups)| Input::LocalLost { shard, groups }),
+    ]
+}
+
+fn fetch(in_flight_bytes_max: u64) -> Fetch {
+    let config = FetchConfig {
+        in_flight_bytes_max,
+        ..FetchConfig::default()
+    };
+    Fetch::new(
+        config,
+        (0u32..).zip(SIZES).map(|(n, size)| ShardSpec {
+            shard: ShardIndex(n),
+            size,
+            have: GroupRanges::new(),
+        }),
+    )
+}
+
+proptest! {
+    #[test]
+    fn invariants_hold_for_any_inputs(
+        steps in prop::collection::vec((0u64..3000, input()), 1..200),
+        limit in prop_oneof![Just(MIB), Just(8 * MIB)],
+    ) {
+        let mut fetch = fetch(limit);
+        let mut now = Time::ZERO;
+        let (mut open, mut seen) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
+        for (ms, input) in steps {
+            now = now + Duration::from_millis(ms);
+            fetch.handle_timeout(now);
+            fetch.handle(now, input);
+            fetch.check_all();
+            while let Some(output) = fetch.poll() {
+                match output {
+                    Output::Request { request, items, .. } => {
+                        prop_assert!(seen.insert(request) && !items.is_empty());
+                        open.insert(request);
+                    }
+                    Output::Cancel { request, .. } => prop_assert!(open.remove(&request)),
+                    Output::ShardDone { .. } | Output::Ban { .. } | Output::Completed => {}
+                }
+            }
+            prop_assert!(fetch.progress().in_flight_bytes <= limit);
+            prop_assert!(fetch.deadline().is_none_or(|at| at > now), "a timer that is due was not handled");
+        }
+    }
+
+    /// From wherever arbitrary inputs lead, one honest peer ends the fetch.
+    #[test]
+    fn p5_one_honest_peer_ends_it_from_any_state(
+        steps in prop::collection::vec((0u64..3000, input()), 0..100),
+    ) {
+        let mut fetch = fetch(8 * MIB);
+        let mut now = Time::ZERO;
+        for (ms, input) in steps {
+            now = now + Duration::from_millis(ms);
+            fetch.handle(now, input);
+            while fetch.poll().is_some() {}
+        }
+        let honest = PeerKey(77);
+        fetch.handle(now, Input::PeerJoined { peer: honest });
+        fetch.handle(now, Input::Holdings { peer: honest, update: Holdings::Complete });
+        for _ in 0..10_000 {
+            while let Some(output) = fetch.poll() {
+                if let Output::Request { request, peer, items, .. } = output && peer == honest {
+                    for Item { shard, groups } in items {
+                        fetch.handle(now, Input::Verified { request, shard, groups, bytes: 1 });
+                    }
+                    fetch.handle(now, Input::Ended { request, end: End::Done });
+                }
+            }
+            let Some(at) = fetch.deadline().filter(|_| !fetch.is_complete()) else { break };
+            now = at.max(now);
+            fetch.handle_timeout(now);
+        }
+        prop_assert!(fetch.is_complete(), "{:?} {:?}", fetch.progress(), fetch.stalled(now));
+    }
+
+    #[test]
+    fn p5_any_mix_of_peers_with_one_honest_ends_well(
+        seed in any::<u64>(),
+        evil in prop::collection::vec((0usize..9, 1u64..100, 0u64..100, 0u64..3000), 0..12),
+        honest in (1u64..50, 0u64..200, 0u64..50),
+    ) {
+        let characters = [
+            Character::Honest, Character::Liar(10), Character::Boaster, Character::Staller(0), Character::Staller(50),
+            Character::Trickler(3), Character::Busy, Character::Skipper, Character::Breaker(20),
+        ];
+        let mut nodes: Vec<Node> = evil
+            .into_iter()
+            .map(|(kind, rate, delay, joins)| Node {
+                joins_at_ms: joins,
+                leaves_at_ms: (joins % 3 == 0).then_some(joins + 2000),
+                ..Node::new(rate * 100_000, delay).is(characters[kind])
+            })
+            .collect();
+        nodes.push(Node { loss: honest.2, ..Node::new(honest.0 * 100_000, honest.1) });
+        let config = FetchConfig { seed, ..FetchConfig::default() };
+        let mut sim = Sim::new(config, &[20 * MIB, 5, 0, 900_000, 40_000, 3 * MIB], nodes);
+        sim.run(900_000);
+        prop_assert!(sim.report.completed_ms.is_some(), "{:?}", sim.fetch.progress());
+    }
+}
+
+impl Fetch {
+    /// Checks what is too slow to check after each transition.
+    fn check_all(&self) {
+        self.check();
+        for slot in self.shards.slots() {
+            let mut covered = self.shards.wanted(slot);
+            for request in self.requests.values() {
+                if let Some(left) = request.left.get(&slot) {
+                    covered.insert_all(&left.groups);
+                }
+            }
+            // A small shard is asked for as a whole; what of it waits in memory is covered too.
+            let forgotten = if self.shards.is_small(slot) && !covered.is_empty() {
+                GroupRanges::new()
+            } else {
+                let mut missing = self.shards.all_missing(slot);
+                missing.remove_all(&covered);
+                missing
+            };
+            assert!(
+                forgotten.is_empty(),
+                "{forgotten:?} of {slot:?} are missing and nobody is asked"
+            );
+        }
+        let bytes: u64 = self
+            .shards
+            .slots()
+            .map(|slot| {
+                self.shards.size(slot)
+                    - if self.shards.is_small(slot) && !self.shards.is_done(slot) {
+                        self.shards.size(slot)
+                    } else {
+                        self.shards
+                            .all_missing(slot)
+                            .len_bytes(self.shards.size(slot))
+                    }
+            })
+            .sum();
+        assert_eq!(bytes, self.shards.bytes_done());
+        assert_eq!(
+            self.shards.done(),
+            self.shards
+                .slots()
+                .filter(|slot| self.shards.is_done(*slot))
+                .count()
+        );
+    }
+}
