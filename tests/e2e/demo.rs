@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use opendag_tests::{MIB, Tree};
+use opendag_tests::{MIB, Tree, world::text};
 
 use crate::common::{ensure_says, world};
 
@@ -52,6 +52,24 @@ fn a_testnet_ends_with_all_its_nodes() -> Result<()> {
             "{node}"
         );
     }
+    let mut join = world
+        .node("testnet")
+        .start(["testnet", "join", "--dir", &folder])?;
+    let joined = join.wait_event("joined", Duration::from_secs(60))?;
+    // The one that joined sees the others.
+    let data_dir = text(&joined["node"], "data_dir")?;
+    let peers = world
+        .node("user")
+        .run(["--data-dir", &data_dir, "peers"])?
+        .ok()?
+        .event("peers")?;
+    ensure!(
+        peers["peers"]
+            .as_array()
+            .is_some_and(|peers| !peers.is_empty()),
+        "{peers}"
+    );
+    join.stop(Duration::from_secs(15))?.ok()?;
     up.signal(opendag_tests::Signal::INT)?;
     up.finish(Duration::from_secs(15))?.ok()?;
     Ok(())

@@ -18,6 +18,8 @@ mod demo;
 #[cfg(test)]
 mod discover;
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod hostile;

@@ -11,3 +11,6 @@ mod serve;
 pub use author::{Author, Files, Version};
 pub use peer::Peer;
 pub use serve::{Conduct, Counts, Library};
+
+#[cfg(test)]
+mod tests;

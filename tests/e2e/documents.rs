@@ -1,0 +1,101 @@
+//! The documents say what is there: links lead to files, and the README's commands exist.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use opendag_tests::tree;
+
+use crate::common::world;
+
+fn root() -> Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the workspace")
+}
+
+fn documents() -> Result<Vec<PathBuf>> {
+    let root = root()?;
+    let mut found = tree::paths(&root.join("specs"))?;
+    found.extend(
+        [
+            "README.md",
+            "ARCHITECTURE.md",
+            "CONTRIBUTING.md",
+            "CHANGELOG.md",
+            "tests/README.md",
+        ]
+        .map(|name| root.join(name)),
+    );
+    found.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    Ok(found)
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() -> Result<()> {
+    let mut links = 0;
+    for document in documents()? {
+        let text = fs::read_to_string(&document)?;
+        for target in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            if target.contains("://") || target.starts_with('#') {
+                continue;
+            }
+            let file = target.split('#').next().unwrap_or_default();
+            let path = document.parent().context("a folder")?.join(file);
+            ensure!(
+                path.exists(),
+                "{} links to {target}, which is not there",
+                document.display()
+            );
+            links += 1;
+        }
+    }
+    ensure!(
+        links > 10,
+        "only {links} links were found: the search is wrong"
+    );
+    Ok(())
+}
+
+/// Every `opendag …` line of the README's code blocks, without its comment.
+fn commands() -> Result<Vec<String>> {
+    let text = fs::read_to_string(root()?.join("README.md"))?;
+    let blocks = text.split("```").skip(1).step_by(2);
+    let lines = blocks
+        .flat_map(str::lines)
+        .filter(|line| line.starts_with("opendag "));
+    Ok(lines
+        .map(|line| line.split(['#', '>']).next().unwrap_or_default().to_owned())
+        .collect())
+}
+
+#[test]
+fn the_readme_names_commands_and_options_that_exist() -> Result<()> {
+    let world = world()?;
+    let node = world.node("reader");
+    let found = commands()?;
+    ensure!(found.len() > 5, "only {found:?}");
+    for line in found {
+        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        let command = *words.first().with_context(|| line.clone())?;
+        let output = node.command([command, "--help"]).output()?;
+        ensure!(
+            output.status.success(),
+            "`{line}`: there is no such command"
+        );
+        let help = String::from_utf8(output.stdout)?;
+        for option in words.iter().filter(|word| word.starts_with("--")) {
+            ensure!(
+                help.contains(option),
+                "`{line}`: `{command}` has no {option}"
+            );
+        }
+    }
+    Ok(())
+}
