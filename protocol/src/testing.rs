@@ -116,3 +116,5 @@ pub(crate) fn head(
         &[1],
     )
 }
+
+mod vectors;

@@ -29,13 +29,13 @@ pub(crate) fn field<F: Fields>(name: &'static str) -> impl Fn(FieldProblem) -> R
     }
 }
 
-/// Checked fields and the payload that says them.
+/// Checked fields and the payload that says them. Cheap to clone.
 ///
 /// Invariants: `fields` hold all rules of their type; `id` is the id of `payload`, which may say more
 /// than `fields` (fields that this program does not know).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Payload<F> {
-    fields: F,
+    fields: Arc<F>,
     bytes: Arc<[u8]>,
     id: RecordId,
 }
@@ -51,7 +51,7 @@ impl<F: Fields> Payload<F> {
         map.insert("version".to_owned(), Ipld::Integer(VERSION.into()));
         let bytes = cbor::to_vec(&map).map_err(RecordError::Payload)?;
         Ok(Self {
-            fields,
+            fields: Arc::new(fields),
             id: id_of(&bytes),
             bytes: bytes.into(),
         })
@@ -62,7 +62,7 @@ impl<F: Fields> Payload<F> {
         let fields: F = cbor::from_slice_canonical(bytes).map_err(RecordError::Payload)?;
         fields.check()?;
         Ok(Self {
-            fields,
+            fields: Arc::new(fields),
             bytes: bytes.into(),
             id: id_of(bytes),
         })

@@ -380,13 +380,16 @@ fn publishing_needs_a_known_licence_and_receiving_its_form() {
     assert!(signed(&payload).is_err());
 }
 
+/// A field, and what spoils it.
+type Spoiler = (&'static str, Box<dyn Fn(&mut ManifestFields)>);
+
 #[test]
 fn manifests_are_bounded_in_every_list() {
     let first = first_record(&[1], 1);
     let base = manifest_fields(&first, 0, None);
     let numbers = |count: usize| (0..count).map(|n| format!("t{n}")).collect::<Vec<_>>();
     let too_long = || Some("x".repeat(20_000));
-    let spoilers: Vec<(&str, Box<dyn Fn(&mut ManifestFields)>)> = vec![
+    let spoilers: Vec<Spoiler> = vec![
         ("tags", Box::new(move |fields| fields.tags = numbers(65))),
         (
             "tags",

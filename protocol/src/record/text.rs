@@ -1,6 +1,9 @@
 //! Rules for texts in records, so that each can be shown anywhere and compared by its bytes.
 
-use crate::limits::{LANGUAGE_BYTES_MAX, LICENSE_BYTES_MAX, NAME_BYTES_MAX, URL_BYTES_MAX};
+use crate::{
+    limits::{LANGUAGE_BYTES_MAX, LICENSE_BYTES_MAX, NAME_BYTES_MAX, URL_BYTES_MAX},
+    path,
+};
 
 /// What is wrong with a field of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,31 +106,13 @@ fn is_allowed(char: char, shape: Shape) -> bool {
 pub(crate) fn check_name(name: &str) -> Result<(), FieldProblem> {
     check_text(name, NAME_BYTES_MAX, Shape::Line)?;
     let forbidden = |char| matches!(char, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
-    let reserved = name
-        .split('.')
-        .next()
-        .is_some_and(|stem| is_reserved(stem.trim_end()));
-    if name.contains(forbidden) || name.starts_with(['.', '-']) || name.ends_with('.') || reserved {
+    if name.contains(forbidden)
+        || name.starts_with(['.', '-'])
+        || path::check_component(name).is_err()
+    {
         return Err(FieldProblem::NotAName);
     }
     Ok(())
-}
-
-/// Is this the name of a device on Windows?
-fn is_reserved(stem: &str) -> bool {
-    let stem = stem.to_ascii_uppercase();
-    if matches!(
-        stem.as_str(),
-        "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$"
-    ) {
-        return true;
-    }
-    let digit = stem
-        .strip_prefix("COM")
-        .or_else(|| stem.strip_prefix("LPT"));
-    let mut digit = digit.unwrap_or_default().chars();
-    let numbered = matches!(digit.next(), Some('0'..='9' | '¹' | '²' | '³'));
-    numbered && digit.next().is_none()
 }
 
 /// Checks the form of a licence as it is received: the characters of SPDX expressions. Lists of
