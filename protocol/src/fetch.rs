@@ -74,6 +74,10 @@ pub struct FetchConfig {
     pub request_bytes_max: u64,
     /// Items in one request.
     pub request_items_max: usize,
+    /// Requests in flight with one peer: matters when shards are tiny.
+    pub peer_requests_max: usize,
+    /// Requests in flight in all.
+    pub requests_max: usize,
     /// A peer that has requests and sends nothing that verifies for so long has timed out.
     /// Twice as long after each time-out in a row.
     pub stall: Duration,
@@ -89,15 +93,20 @@ impl Default for FetchConfig {
             small_shard_bytes: 1 << 20,
             request_bytes_max: 1 << 20,
             request_items_max: 512,
-            stall: Duration::from_secs(6),
+            peer_requests_max: 12,
+            requests_max: 128,
+            stall: Duration::from_secs(10),
             seed: 0,
         }
     }
 }
 
-/// What a peer says it holds. Claims add up; they end with the peer, or when it lacks the thing.
+/// What a peer says it holds. Claims add up; they end with [`Holdings::Nothing`], with the peer, or
+/// where it lacks the thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holdings {
+    /// What it said before does not hold any more.
+    Nothing,
     /// All shards of the version.
     Complete,
     /// Whole shards: bit `i % 8`, counted from the least significant, of byte `i / 8` is shard
@@ -154,8 +163,8 @@ pub enum Input {
     },
     /// Groups of an item arrived, were verified and, in a large shard, written.
     ///
-    /// Tell it as it goes, at least once a second while bytes arrive, also for a small shard that
-    /// waits in memory to be whole: it is what keeps a slow peer from timing out.
+    /// Tell it as it goes, at least once a second while bytes arrive, or say [`Input::Alive`]: it
+    /// is what keeps a slow peer from timing out. What is told after the request's end counts too.
     Verified {
         /// The request.
         request: RequestId,
@@ -165,6 +174,12 @@ pub enum Input {
         groups: GroupRange,
         /// Bytes that were received for them, proofs included.
         bytes: u64,
+    },
+    /// A request goes on: bytes verified that cannot be told yet, because they wait for a batch or
+    /// for disk room. Keeps the peer from timing out, but not past the request's deadline.
+    Alive {
+        /// The request.
+        request: RequestId,
     },
     /// The peer said that it does not hold the item.
     ItemMissing {
@@ -254,6 +269,9 @@ pub enum Output {
     Completed,
 }
 
+/// A timer that is handled so late tells that this node was stopped or overloaded.
+const OVERSLEPT: Duration = Duration::from_secs(1);
+
 /// A timer of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
@@ -277,6 +295,8 @@ pub struct Fetch {
     requests: BTreeMap<RequestId, Request>,
     requests_made: u64,
     timers: BTreeSet<(Time, Timer)>,
+    /// When it was last called.
+    called_at: Time,
     endgame_at: Option<Time>,
     completed: bool,
     received_bytes: u64,
@@ -296,6 +316,7 @@ impl Fetch {
             requests: BTreeMap::new(),
             requests_made: 0,
             timers: BTreeSet::new(),
+            called_at: Time::ZERO,
             endgame_at: None,
             completed: false,
             received_bytes: 0,
@@ -315,6 +336,7 @@ impl Fetch {
 
     /// Takes in what happened. Unknown peers, ended requests and repeated words do nothing.
     pub fn handle(&mut self, now: Time, input: Input) {
+        self.wake_up(now);
         match input {
             Input::PeerJoined { peer } => self.peers.join(now, peer),
             Input::PeerLeft { peer } => self.peer_left(peer),
@@ -327,6 +349,7 @@ impl Fetch {
             } => {
                 self.verified(now, request, Item { shard, groups }, bytes);
             }
+            Input::Alive { request } => self.alive(now, request),
             Input::ItemMissing { request, shard } => self.item_missing(now, request, shard),
             Input::Ended { request, end } => self.ended(now, request, end),
             Input::Prioritise { shard, groups } => self.shards.prioritise(shard, groups),
@@ -349,6 +372,7 @@ impl Fetch {
 
     /// Does what is due. Too early or too often does nothing.
     pub fn handle_timeout(&mut self, now: Time) {
+        self.wake_up(now);
         while let Some(&(at, timer)) = self.timers.first()
             && at <= now
         {
@@ -361,6 +385,16 @@ impl Fetch {
         }
         self.fill(now);
         self.check();
+    }
+
+    /// Notices when this node itself stood still: a timer is overdue, and nothing was taken in since.
+    /// Then peers are not to blame for their silence.
+    fn wake_up(&mut self, now: Time) {
+        let due = self.deadline().map_or(now, |due| due.max(self.called_at));
+        if now.since(due) >= OVERSLEPT {
+            self.peers.excuse(now);
+        }
+        self.called_at = self.called_at.max(now);
     }
 
     /// Elementary steps of work so far: how the cost of decisions is tested.
@@ -386,7 +420,9 @@ impl FetchConfig {
         self.request_bytes_max = self
             .request_bytes_max
             .clamp(self.piece_bytes, eighth.max(self.piece_bytes));
-        self.request_items_max = self.request_items_max.max(1);
+        self.request_items_max = self.request_items_max.max(16);
+        self.peer_requests_max = self.peer_requests_max.max(2);
+        self.requests_max = self.requests_max.max(4);
         self.stall = self.stall.max(Duration::from_millis(1));
         self
     }

@@ -22,7 +22,7 @@ impl Fetch {
     /// small requests would take the room away for ever.
     pub(super) fn fill(&mut self, now: Time) {
         let mut slow_is_open = true;
-        loop {
+        while self.requests.len() < self.config.requests_max {
             let slow = if slow_is_open {
                 self.peers.next(Class::Slow, &mut self.steps)
             } else {

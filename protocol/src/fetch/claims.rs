@@ -37,6 +37,7 @@ impl Claims {
 
     /// Notes that it holds all; was that new?
     pub(super) fn complete(&mut self) -> bool {
+        self.partial.clear();
         !std::mem::replace(&mut self.complete, true)
     }
 
@@ -98,11 +99,7 @@ impl Claims {
 
     /// The groups that it is limited to in a shard of which it claims any; `None`: it claims all.
     pub(super) fn limit(&self, slot: Slot) -> Option<&GroupRanges> {
-        if self.complete {
-            None
-        } else {
-            self.partial.get(&slot)
-        }
+        self.partial.get(&slot)
     }
 
     /// Counts its claims out of the rarity of shards.

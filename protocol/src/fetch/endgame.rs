@@ -7,8 +7,9 @@ use crate::{time::Time, wire::GroupRange};
 
 /// How often it is looked at.
 const TICK: Duration = Duration::from_millis(250);
-/// A peer that sent nothing for so long counts as stalled here, long before it times out.
-const QUIET: Duration = Duration::from_secs(1);
+/// A peer that sent nothing for so long counts as stalled here, before it times out. Longer than
+/// this node's own disk usually keeps all waiting.
+const QUIET: Duration = Duration::from_millis(2500);
 /// What asking twice must save.
 const GAIN_MIN: Duration = Duration::from_millis(500);
 /// What an unproven peer is expected to need.
@@ -17,11 +18,11 @@ const UNPROVEN: Duration = Duration::from_secs(2);
 impl Fetch {
     /// Sets the timer if a peer has nothing else to do while requests are in flight.
     pub(super) fn watch_endgame(&mut self, now: Time) {
-        let alone = self
-            .requests
-            .values()
-            .any(|request| request.twin.is_none() && !request.left.is_empty());
-        if self.endgame_at.is_none() && alone && self.peers.has_idle() {
+        if self.endgame_at.is_some() || !self.peers.has_idle() {
+            return;
+        }
+        let mut requests = self.requests.values();
+        if requests.any(|request| request.twin.is_none() && !request.left.is_empty()) {
             self.endgame_at = Some(now + TICK);
             self.timers.insert((now + TICK, Timer::Endgame));
         }

@@ -86,6 +86,7 @@ pub(super) struct Peers {
     complete: usize,
     in_flight_max: u64,
     request_max: u64,
+    requests_max: usize,
 }
 
 impl Peer {
@@ -115,8 +116,8 @@ impl Peer {
 
     fn has_room(&self, request_max: u64) -> bool {
         let window = self.pace.window();
-        self.requests.is_empty()
-            || self.in_flight + self.pace.request_bytes(window, request_max) <= window
+        let request = self.pace.request_bytes(window, request_max);
+        self.requests.is_empty() || self.in_flight + request <= window
     }
 
     /// How long until it would have brought `bytes` more; `None` if it has shown nothing yet.
@@ -146,6 +147,7 @@ impl Peers {
             complete: 0,
             in_flight_max: config.in_flight_bytes_max,
             request_max: config.request_bytes_max,
+            requests_max: config.peer_requests_max,
         }
     }
 
@@ -240,6 +242,11 @@ impl Peers {
         };
         let len = shards.len();
         match update {
+            Holdings::Nothing => {
+                let claims = std::mem::take(&mut peer.claims);
+                claims.withdraw(shards);
+                self.complete -= usize::from(claims.is_complete());
+            }
             Holdings::Complete => self.complete += usize::from(peer.claims.complete()),
             Holdings::Shards { first, bits } => {
                 let count = u64::try_from(bits.len())
@@ -289,6 +296,13 @@ impl Peers {
         peer.failures = (peer.failures + 1).min(FAILURES_MAX);
         peer.resting_until = Some(until);
         self.update(key);
+    }
+
+    /// This node stood still: nobody is blamed for the time.
+    pub(super) fn excuse(&mut self, now: Time) {
+        for peer in self.peers.values_mut() {
+            peer.progress_at = now;
+        }
     }
 
     /// A peer sent what was asked for: what was before is forgiven.
@@ -343,7 +357,7 @@ impl Peers {
 
     /// Who of a class is asked next, and for how many bytes.
     ///
-    /// Among fast peers it is who has least in flight, where one that gave more so far counts as
+    /// It is who has least in flight, where one that gave more so far counts as
     /// having more: peers with time to spare give equal shares, and none of them stands still.
     pub(super) fn next(&self, class: Class, steps: &mut u64) -> Option<(PeerKey, u64)> {
         let ready = match class {
@@ -355,15 +369,16 @@ impl Peers {
         let advantage_max = share / 4 * 3;
         let key = ready
             .iter()
-            .take(if class == Class::Fast { CANDIDATES } else { 1 })
+            .take(CANDIDATES)
             .take_while(|rank| rank.0 == failures)
             .filter_map(|&(_, given, key)| {
                 *steps += 1;
                 let advantage = (given - given_least).min(advantage_max);
-                Some((self.peers.get(&key)?.in_flight + advantage, key))
+                let peer = self.peers.get(&key)?;
+                Some((peer.in_flight + advantage, peer.requests.len(), key))
             })
             .min()?
-            .1;
+            .2;
         Some((
             key,
             self.peers
@@ -395,6 +410,7 @@ impl Peers {
         let ready = !peer.idle
             && peer.resting_until.is_none()
             && !peer.claims.is_empty()
+            && peer.requests.len() < self.requests_max
             && peer.has_room(self.request_max);
         let listed = ready.then_some((class, (peer.failures, peer.bytes.verified, key)));
         let old = std::mem::replace(&mut peer.listed, listed);

@@ -9,7 +9,7 @@ use crate::{
     score::Offence,
     table::ShardIndex,
     time::Time,
-    wire::{GroupRange, GroupRanges},
+    wire::{GroupRange, GroupRanges, groups_in},
 };
 
 /// What a request gets beyond the time that its bytes need at the lowest rate.
@@ -37,8 +37,39 @@ pub(super) struct Request {
 #[derive(Debug, Default)]
 pub(super) struct Left {
     pub(super) groups: GroupRanges,
-    /// Bytes of a small shard that wait for the rest of it.
+    /// Bytes received of it so far.
     waiting: u64,
+}
+
+/// What came of a request at once.
+#[derive(Debug)]
+struct Arrival {
+    came: GroupRanges,
+    came_bytes: u64,
+    /// Is it all that the request had to bring of the shard?
+    whole: bool,
+    /// Bytes of the shard that were told before and waited for the rest.
+    waited: u64,
+}
+
+impl Request {
+    /// Takes what arrived out of what is left; `None` if nothing of the shard was.
+    fn take(&mut self, slot: Slot, groups: GroupRange, size: u64, bytes: u64) -> Option<Arrival> {
+        let left = self.left.get_mut(&slot)?;
+        let came = left.groups.intersect(&groups.into());
+        left.groups.remove(groups);
+        let (whole, waited) = (left.groups.is_empty(), left.waiting);
+        left.waiting = waited.saturating_add(bytes);
+        if whole {
+            self.left.remove(&slot);
+        }
+        Some(Arrival {
+            came_bytes: came.len_bytes(size),
+            came,
+            whole,
+            waited,
+        })
+    }
 }
 
 impl Fetch {
@@ -101,68 +132,81 @@ impl Fetch {
     /// Part of an item arrived and is right.
     pub(super) fn verified(&mut self, now: Time, id: RequestId, item: Item, bytes: u64) {
         self.received_bytes = self.received_bytes.saturating_add(bytes);
-        let slot = self.shards.slot_of(item.shard);
-        let Some((slot, request)) = slot.zip(self.requests.get_mut(&id)) else {
+        let Some(slot) = self.shards.slot_of(item.shard) else {
             self.wasted_bytes = self.wasted_bytes.saturating_add(bytes);
             return;
         };
-        let peer = request.peer;
         let size = self.shards.size(slot);
-        let Some(left) = request.left.get_mut(&slot) else {
-            self.wasted_bytes = self.wasted_bytes.saturating_add(bytes);
-            return;
-        };
-        let came = left.groups.intersect(&item.groups.into());
-        let came_bytes = came.len_bytes(size);
-        left.groups.remove(item.groups);
-        let whole = left.groups.is_empty();
-        let mut new = 0;
-        if self.shards.is_small(slot) {
-            left.waiting = left.waiting.saturating_add(bytes);
-            if whole {
-                new = self.shards.received_small(slot);
-            }
+        let request = self.requests.get_mut(&id);
+        let arrival = request.and_then(|request| request.take(slot, item.groups, size, bytes));
+        // What comes after the end of its request is here all the same.
+        let came = arrival
+            .as_ref()
+            .map_or_else(|| item.groups.into(), |arrival| arrival.came.clone());
+        let (new, waits) = if !self.shards.is_small(slot) {
+            (
+                came.iter()
+                    .map(|range| self.shards.received(slot, range))
+                    .sum(),
+                false,
+            )
+        } else if arrival.as_ref().map_or_else(
+            || came.is_complete(groups_in(size)),
+            |arrival| arrival.whole,
+        ) {
+            (self.shards.received_small(slot), false)
         } else {
-            new = came
-                .iter()
-                .map(|range| self.shards.received(slot, range))
-                .sum();
-        }
-        let waits = self.shards.is_small(slot) && !whole;
-        let wasted = match (waits, new) {
-            (true, _) => 0,
-            (false, 0) => left.waiting.max(bytes),
-            (false, _) => 0,
+            (0, arrival.is_some())
         };
-        if whole {
-            request.left.remove(&slot);
+        if new == 0 && !waits {
+            let waited = arrival.as_ref().map_or(0, |arrival| arrival.waited);
+            self.wasted_bytes = self
+                .wasted_bytes
+                .saturating_add(bytes.saturating_add(waited));
         }
-        request.left_bytes -= came_bytes;
-        request.useful |= new > 0;
-        let answered = std::mem::replace(&mut request.answered, true);
-        let (delay, twin) = (now.since(request.sent_at), request.twin);
-        self.wasted_bytes = self.wasted_bytes.saturating_add(wasted);
-        if came_bytes > 0 {
-            self.peers.forgive(peer);
+        if let Some(arrival) = arrival {
+            self.credit(now, id, &arrival, new, bytes);
         }
-        self.peers.change(peer, |peer| {
-            peer.in_flight -= came_bytes;
-            peer.bytes.verified += new;
-            peer.bytes.received += bytes;
-            if came_bytes > 0 {
-                peer.progress_at = now;
-                if !answered {
-                    peer.pace.answered(delay);
-                }
-                peer.pace.verified(now, came_bytes);
-            }
-        });
         if new > 0 && self.shards.is_done(slot) {
             self.tell_done(slot);
             self.tell_completed();
         }
+    }
+
+    /// Notes what a request brought.
+    fn credit(&mut self, now: Time, id: RequestId, arrival: &Arrival, new: u64, bytes: u64) {
+        let Some(request) = self.requests.get_mut(&id) else {
+            return;
+        };
+        request.left_bytes -= arrival.came_bytes;
+        request.useful |= new > 0;
+        let first = !std::mem::replace(&mut request.answered, true);
+        let (peer, twin, delay) = (request.peer, request.twin, now.since(request.sent_at));
+        if arrival.came_bytes > 0 {
+            self.peers.forgive(peer);
+        }
+        self.peers.change(peer, |peer| {
+            peer.in_flight -= arrival.came_bytes;
+            peer.bytes.verified += new;
+            peer.bytes.received = peer.bytes.received.saturating_add(bytes);
+            if arrival.came_bytes > 0 {
+                peer.progress_at = now;
+                if first {
+                    peer.pace.answered(delay);
+                }
+                peer.pace.verified(now, arrival.came_bytes);
+            }
+        });
         if let Some(twin) = twin {
             self.supersede(twin);
+        }
+    }
+
+    /// A request goes on, though there is nothing to tell of it yet.
+    pub(super) fn alive(&mut self, now: Time, id: RequestId) {
+        if let Some(request) = self.requests.get(&id) {
+            self.peers
+                .change(request.peer, |peer| peer.progress_at = now);
         }
     }
 
@@ -372,7 +416,9 @@ impl Fetch {
 
     /// What will not come is wanted again, unless the twin brings it. Is any of it?
     fn release(&mut self, slot: Slot, left: &Left, twin: Option<RequestId>) -> bool {
-        self.wasted_bytes = self.wasted_bytes.saturating_add(left.waiting);
+        if self.shards.is_small(slot) {
+            self.wasted_bytes = self.wasted_bytes.saturating_add(left.waiting);
+        }
         let twin = twin.and_then(|twin| self.requests.get(&twin));
         let coming = twin
             .and_then(|twin| twin.left.get(&slot))

@@ -392,3 +392,183 @@ fn peers_may_come_go_and_come_back() {
         sim.fetch.progress()
     );
 }
+
+#[test]
+fn tiny_shards_do_not_open_streams_without_end() {
+    let mut fetch = Fetch::new(FetchConfig::default(), (0..100_000).map(|n| spec(n, 1)));
+    for peer in (0..50).map(PeerKey) {
+        fetch.handle(Time::ZERO, Input::PeerJoined { peer });
+        fetch.handle(
+            Time::ZERO,
+            Input::Holdings {
+                peer,
+                update: Holdings::Complete,
+            },
+        );
+    }
+    let requests = drain(&mut fetch);
+    assert_eq!(requests.len(), FetchConfig::default().requests_max);
+    let of_one = requests.iter().filter(|output| {
+        matches!(
+            output,
+            Output::Request {
+                peer: PeerKey(0),
+                ..
+            }
+        )
+    });
+    assert!(of_one.count() <= FetchConfig::default().peer_requests_max);
+}
+
+#[test]
+fn what_a_peer_takes_back_is_not_asked_of_it() {
+    let mut fetch = Fetch::new(FetchConfig::default(), [spec(0, 10), spec(1, 10)]);
+    let peer = PeerKey(0);
+    fetch.handle(Time::ZERO, Input::PeerJoined { peer });
+    fetch.handle(
+        Time::ZERO,
+        Input::Holdings {
+            peer,
+            update: Holdings::Shards {
+                first: ShardIndex(1),
+                bits: vec![1],
+            },
+        },
+    );
+    assert_eq!(drain(&mut fetch).len(), 1);
+    fetch.handle(
+        Time::ZERO,
+        Input::Holdings {
+            peer,
+            update: Holdings::Nothing,
+        },
+    );
+    fetch.handle(
+        Time::ZERO,
+        Input::Ended {
+            request: RequestId(0),
+            end: End::Busy,
+        },
+    );
+    let later = Time::from_millis(60_000);
+    fetch.handle_timeout(later);
+    assert_eq!(drain(&mut fetch), []);
+    fetch.handle(
+        later,
+        Input::Holdings {
+            peer,
+            update: Holdings::Complete,
+        },
+    );
+    assert_eq!(drain(&mut fetch).len(), 1);
+}
+
+#[test]
+fn bytes_that_come_after_the_end_are_not_fetched_again() {
+    let mut fetch = Fetch::new(FetchConfig::default(), [spec(0, 5 * MIB)]);
+    let (now, peer) = (Time::ZERO, PeerKey(0));
+    fetch.handle(now, Input::PeerJoined { peer });
+    fetch.handle(
+        now,
+        Input::Holdings {
+            peer,
+            update: Holdings::Complete,
+        },
+    );
+    let Some(Output::Request { request, items, .. }) = fetch.poll() else {
+        panic!("nothing asked")
+    };
+    let Item { shard, groups } = items[0];
+    fetch.handle(
+        now,
+        Input::Ended {
+            request,
+            end: End::Closed,
+        },
+    );
+    fetch.handle(
+        now,
+        Input::Verified {
+            request,
+            shard,
+            groups,
+            bytes: 1,
+        },
+    );
+    while fetch.poll().is_some() {}
+    fetch.handle_timeout(Time::from_millis(60_000));
+    for output in drain(&mut fetch) {
+        let Output::Request { items, .. } = output else {
+            continue;
+        };
+        assert!(
+            items.iter().all(|item| item.groups.first >= groups.end()),
+            "{items:?}"
+        );
+    }
+    assert!(fetch.progress().bytes_done > 0);
+}
+
+#[test]
+fn peers_are_not_blamed_when_this_node_stood_still() {
+    let run = |stopped: bool| {
+        let mut fetch = Fetch::new(FetchConfig::default(), [spec(0, 5 * MIB)]);
+        let peer = PeerKey(0);
+        fetch.handle(Time::ZERO, Input::PeerJoined { peer });
+        fetch.handle(
+            Time::ZERO,
+            Input::Holdings {
+                peer,
+                update: Holdings::Complete,
+            },
+        );
+        let end = Time::from_millis(14_000);
+        while let Some(at) = fetch.deadline().filter(|at| *at < end && !stopped) {
+            fetch.handle_timeout(at);
+        }
+        fetch.handle_timeout(end);
+        drain(&mut fetch)
+            .iter()
+            .filter(|output| matches!(output, Output::Cancel { .. }))
+            .count()
+    };
+    assert_eq!(run(true), 0);
+    assert!(run(false) > 0);
+}
+
+#[test]
+fn a_request_that_says_it_is_alive_does_not_time_out_before_its_deadline() {
+    let mut fetch = Fetch::new(FetchConfig::default(), [spec(0, MIB)]);
+    let peer = PeerKey(0);
+    fetch.handle(Time::ZERO, Input::PeerJoined { peer });
+    fetch.handle(
+        Time::ZERO,
+        Input::Holdings {
+            peer,
+            update: Holdings::Complete,
+        },
+    );
+    let Some(Output::Request {
+        request, deadline, ..
+    }) = fetch.poll()
+    else {
+        panic!("nothing asked")
+    };
+    let mut cancelled = None;
+    for ms in (0..400_000).step_by(500) {
+        let now = Time::from_millis(ms);
+        fetch.handle_timeout(now);
+        fetch.handle(now, Input::Alive { request });
+        let outputs = drain(&mut fetch);
+        if cancelled.is_none()
+            && outputs
+                .iter()
+                .any(|output| matches!(output, Output::Cancel { .. }))
+        {
+            cancelled = Some(now);
+        }
+    }
+    assert!(
+        cancelled.is_some_and(|at| at >= deadline && at.since(deadline) < Duration::from_secs(1))
+    );
+}

@@ -165,7 +165,7 @@ fn p5_a_stalled_peer_is_replaced_within_its_deadline() {
             Node::new(10 * MIB, 5).is(Character::Staller(stops)),
             Node::new(10 * MIB, 5),
         ];
-        let sim = complete(&[20 * MIB], nodes, 5_000);
+        let sim = complete(&[20 * MIB], nodes, 6_000);
         let wasted = sim.fetch.progress().wasted_bytes;
         assert!(wasted <= MIB, "{wasted} bytes");
     }
