@@ -9,9 +9,14 @@ mod behaviour;
 mod command;
 mod dial;
 mod error;
+mod gossip;
+mod guard;
 mod handle;
 mod identify;
+mod kad;
+mod kad_store;
 mod limits;
+mod mdns;
 mod pending;
 mod race;
 mod stream;
@@ -25,6 +30,7 @@ mod tests;
 use std::time::Duration;
 
 pub use error::{ConnectError, NetError, OpenError};
+pub use gossip::{GossipId, Verdict};
 pub use handle::Net;
 pub use libp2p::{Multiaddr, PeerId};
 pub use limits::NetCounters;
@@ -54,10 +60,21 @@ pub struct NetConfig {
     pub validate_head: HeadValidator,
 }
 
-/// Judges `(key, value)` of the DHT: is the value a head of the dataset whose hash is the key?
+/// Judges `(key, value)` of the DHT: is the value a validly signed head of the dataset whose hash is
+/// the key, and how new is it? `None` refuses it.
 ///
-/// It runs inside the network task: it must be quick and must not block.
-pub type HeadValidator = std::sync::Arc<dyn Fn(&[u8], &[u8]) -> bool + Send + Sync>;
+/// A value is only ever replaced by one of a higher rank. It runs inside the network task: it must
+/// be quick and must not block.
+pub type HeadValidator = std::sync::Arc<dyn Fn(&[u8], &[u8]) -> Option<HeadRank> + Send + Sync>;
+
+/// How new a head is: the higher sequence wins, among equals the later issue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HeadRank {
+    /// The head's sequence.
+    pub sequence: u64,
+    /// When it was issued, in seconds since 1970.
+    pub issued_at: u64,
+}
 
 /// A peer and where it may be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +119,20 @@ pub enum NetEvent {
     PeerDisconnected {
         /// The peer.
         peer: PeerId,
+    },
+    /// A peer on the local network was found; the node connects to it by itself.
+    LanPeer {
+        /// The peer.
+        peer: PeerId,
+    },
+    /// Gossip that waits for [`Net::verdict`]: at most 1 KiB, not looked at.
+    Gossip {
+        /// Names the message in the verdict.
+        id: GossipId,
+        /// The neighbour that passed it on, not its author.
+        from: PeerId,
+        /// The message.
+        bytes: Vec<u8>,
     },
     /// The node listens on one more address.
     Listening {

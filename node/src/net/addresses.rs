@@ -142,6 +142,15 @@ pub(super) fn without_peer(addr: &Multiaddr) -> Multiaddr {
     addr
 }
 
+/// May others be told that we can be reached at a listening address of ours? On loopback all others
+/// are on this machine too.
+pub(super) fn is_reachable(addr: &Multiaddr, scope: Scope) -> bool {
+    ip_of(addr).is_some_and(|ip| match scope {
+        Scope::Loopback => ip.is_loopback(),
+        Scope::Open => is_public(ip),
+    })
+}
+
 fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_public_v4(ip),
@@ -219,6 +228,11 @@ impl AddressBook {
             .collect();
         addrs.sort_by_key(Kind::of);
         addrs
+    }
+
+    /// All addresses known of `peer`, wherever they are: to tell others, not to dial.
+    pub(super) fn all(&self, peer: &PeerId) -> &[Multiaddr] {
+        self.peers.get(peer).map_or(&[], Vec::as_slice)
     }
 
     /// Forgets an address that did not lead to the peer.

@@ -7,19 +7,22 @@ use libp2p::{
     connection_limits::{self, ConnectionLimits},
     identify,
     identity::Keypair,
-    memory_connection_limits, ping,
-    swarm::{self, NetworkBehaviour},
+    mdns, memory_connection_limits, ping,
+    swarm::{self, NetworkBehaviour, behaviour::toggle::Toggle},
 };
 
 use super::{
     NetConfig, NetError,
-    addresses::Policy,
+    addresses::{Policy, Scope},
+    gossip, guard,
     identify::protocol_version,
+    kad,
     limits::{
         ADDRESSES_PER_PEER_MAX, CONNECTIONS_IN_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX,
-        IDLE_TIMEOUT, MEMORY_MAX, PENDING_IN_MAX, PENDING_OUT_MAX, STREAMS_NEGOTIATING_MAX,
+        Counters, IDLE_TIMEOUT, MEMORY_MAX, PENDING_IN_MAX, PENDING_OUT_MAX,
+        STREAMS_NEGOTIATING_MAX,
     },
-    streams, transport,
+    mdns as lan, streams, transport,
 };
 
 /// Peers whose identify answers libp2p keeps for its own use; we keep addresses ourselves.
@@ -28,11 +31,15 @@ const IDENTIFY_CACHE: usize = 0;
 /// Everything that runs on a connection. The limits come first: what they refuse costs nothing else.
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
+    pub(super) guard: guard::Behaviour,
     limits: connection_limits::Behaviour,
     memory: memory_connection_limits::Behaviour,
     pub(super) ping: ping::Behaviour,
     pub(super) identify: identify::Behaviour,
     pub(super) streams: streams::Behaviour,
+    pub(super) kad: Toggle<kad::Behaviour>,
+    pub(super) gossip: gossip::Behaviour,
+    mdns: Toggle<mdns::tokio::Behaviour>,
 }
 
 fn connection_limits() -> ConnectionLimits {
@@ -50,18 +57,24 @@ pub(super) fn build(
     key: &Keypair,
     policy: Arc<Policy>,
     streams: streams::Behaviour,
+    counters: Arc<Counters>,
 ) -> Result<Swarm<Behaviour>, NetError> {
+    let (local, scope) = (key.public().to_peer_id(), Scope::of(&config.listen));
     let transport = transport::build(key, &config.network, policy)?;
     let identify = identify::Config::new(protocol_version(&config.network), key.public())
         .with_agent_version(concat!("opendag/", env!("CARGO_PKG_VERSION")).to_owned())
         .with_push_listen_addr_updates(true)
         .with_cache_size(IDENTIFY_CACHE);
     let behaviour = Behaviour {
+        guard: guard::Behaviour::new(counters),
         limits: connection_limits::Behaviour::new(connection_limits()),
         memory: memory_connection_limits::Behaviour::with_max_bytes(MEMORY_MAX),
         ping: ping::Behaviour::new(ping::Config::new()),
         identify: identify::Behaviour::new(identify),
         streams,
+        kad: Toggle::from(kad::build(config, local)),
+        gossip: gossip::build(&config.network, scope)?,
+        mdns: Toggle::from(lan::build(config, scope, local)?),
     };
     // All addresses of a peer are tried at once; the transport lets TCP go first.
     let concurrency = u8::try_from(ADDRESSES_PER_PEER_MAX)

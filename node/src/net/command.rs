@@ -5,7 +5,9 @@ use std::time::Duration;
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::{ConnectError, PeerAddr, PeerInfo, streams::OpenRequest};
+use super::{
+    ConnectError, GossipId, PeerAddr, PeerInfo, Verdict, kad::DhtCommand, streams::OpenRequest,
+};
 
 /// A question with its answer's way back. If the way back is closed, nobody waits any more.
 #[derive(Debug)]
@@ -24,6 +26,12 @@ pub(super) enum Command {
     },
     /// Open a stream to a connected peer.
     Open { peer: PeerId, request: OpenRequest },
+    /// Something for the DHT.
+    Dht(DhtCommand),
+    /// Gossip an own head.
+    Gossip { bytes: Vec<u8> },
+    /// What the node thinks of a message.
+    Verdict { id: GossipId, verdict: Verdict },
     /// Connected peers.
     Peers {
         reply: oneshot::Sender<Vec<PeerInfo>>,

@@ -15,7 +15,7 @@ use super::{
     ConnectError, NetEvent, PeerAddr,
     addresses::without_peer,
     command::ConnectReply,
-    limits::{BOOTSTRAP_RETRY, CONFIRM_TIMEOUT, CONNECT_TIMEOUT},
+    limits::{BOOTSTRAP_RETRY, CONFIRM_TIMEOUT, CONNECT_TIMEOUT, OTHER_NETWORK_TIME},
     pending::{Entry, Reply, Waiting},
     task::{Connection, Peer, Task},
     transport::Kind,
@@ -246,6 +246,11 @@ impl Task {
                 .reply
                 .connected(Err(ConnectError::OtherNetwork { peer }));
         }
+        // Without the ban the next discovery would connect again at once.
+        self.swarm
+            .behaviour_mut()
+            .guard
+            .ban(peer, OTHER_NETWORK_TIME);
         let _ = self.swarm.disconnect_peer_id(peer);
     }
 
@@ -269,11 +274,19 @@ impl Task {
         }
     }
 
+    /// Ends all who wait for `what` with what there is.
+    pub(super) fn finish(&mut self, what: &Waiting) {
+        for entry in self.pending.take(what) {
+            entry.reply.end();
+        }
+    }
+
     /// Ends what is late, and dials bootstrap peers that are away.
     pub(super) fn on_tick(&mut self, now: Instant) {
         for (_, entry) in self.pending.expired(now) {
-            entry.reply.connected(Err(ConnectError::Timeout));
+            entry.reply.end();
         }
+        self.on_kad_tick(now);
         let unconfirmed = self.peers.iter().filter(|(_, state)| {
             !state.confirmed && now.saturating_duration_since(state.since) > CONFIRM_TIMEOUT
         });

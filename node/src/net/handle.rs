@@ -1,6 +1,10 @@
 //! The handle of a running network.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use libp2p::{
     Multiaddr, PeerId,
@@ -8,19 +12,22 @@ use libp2p::{
     identity::{Keypair, ed25519},
     multiaddr::Protocol,
 };
+use opendag_protocol::{DatasetId, Hash};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ConnectError, Inbound, NetConfig, NetCounters, NetError, OpenError, PeerAddr, PeerInfo, Stream,
-    StreamProtocol,
+    ConnectError, GossipId, Inbound, NetConfig, NetCounters, NetError, OpenError, PeerAddr,
+    PeerInfo, Stream, StreamProtocol, Verdict,
     addresses::{AddressBook, Policy, Scope},
     behaviour,
     command::Command,
     dial::Bootstrap,
+    gossip::Unsent,
+    kad::{Announced, DhtCommand},
     limits::{
         BAN_TIME, COMMAND_QUEUE, CONNECTS_MAX, Counters, EVENT_QUEUE, INBOUND_QUEUE,
-        LISTEN_TIMEOUT, OPEN_TIMEOUT, OPENS_MAX,
+        LISTEN_TIMEOUT, OPEN_TIMEOUT, OPENS_MAX, PROVIDERS_FOUND_MAX, QUERIES_MAX,
     },
     pending::Pending,
     stream::Names,
@@ -45,6 +52,7 @@ struct Shared {
     counters: Arc<Counters>,
     opens: Arc<Semaphore>,
     connects: Arc<Semaphore>,
+    queries: Arc<Semaphore>,
     loopback: bool,
     stop: CancellationToken,
     stopped: CancellationToken,
@@ -68,7 +76,8 @@ impl Net {
             name: config.network.clone(),
         })?;
         let streams = streams::Behaviour::new(names, streams_tx, Arc::clone(&counters));
-        let mut swarm = behaviour::build(&config, &key, Arc::clone(&policy), streams)?;
+        let counted = Arc::clone(&counters);
+        let mut swarm = behaviour::build(&config, &key, Arc::clone(&policy), streams, counted)?;
         let mut listeners = Vec::new();
         for addr in &config.listen {
             let listening = swarm.listen_on(addr.clone());
@@ -91,8 +100,12 @@ impl Net {
             policy,
             counters: Arc::clone(&counters),
             book: AddressBook::default(),
-            peers: std::collections::BTreeMap::new(),
+            peers: BTreeMap::new(),
             bootstrap: config.bootstrap.iter().map(Bootstrap::new).collect(),
+            validate: config.validate_head,
+            announced: Announced::default(),
+            unsent: Unsent::default(),
+            lan: BTreeSet::new(),
             network: config.network,
         };
         let net = Self(Arc::new(Shared {
@@ -101,6 +114,7 @@ impl Net {
             counters,
             opens: Arc::new(Semaphore::new(OPENS_MAX)),
             connects: Arc::new(Semaphore::new(CONNECTS_MAX)),
+            queries: Arc::new(Semaphore::new(QUERIES_MAX)),
             loopback: scope == Scope::Loopback,
             stop: CancellationToken::new(),
             stopped: CancellationToken::new(),
@@ -235,6 +249,76 @@ impl Net {
             Ok(Err(_)) => Err(OpenFailure::Lost),
             Err(_) => Err(OpenFailure::Timeout),
         })
+    }
+
+    /// Announces in the DHT that this node provides `key` (the hash of a version's or a dataset's
+    /// id), now and from then on as long as it runs: again every 12 hours, and when it gets to know
+    /// more of the DHT. Nothing happens if the DHT is off.
+    pub async fn provide(&self, key: Hash) {
+        self.send(Command::Dht(DhtCommand::Provide(key))).await;
+    }
+
+    /// Stops announcing `key`. Others forget it within 48 hours.
+    pub async fn stop_providing(&self, key: Hash) {
+        self.send(Command::Dht(DhtCommand::StopProviding(key)))
+            .await;
+    }
+
+    /// Looks for providers of `key`: each comes as it is found, without this node. The channel
+    /// closes when all have been found, after 30 seconds at most; drop it when you have enough.
+    ///
+    /// Anybody can claim to be a provider.
+    pub async fn find_providers(&self, key: Hash) -> mpsc::Receiver<PeerAddr> {
+        let (found, providers) = mpsc::channel(PROVIDERS_FOUND_MAX);
+        if let Some(permit) = acquire(&self.0.queries).await {
+            self.send(Command::Dht(DhtCommand::Providers { key, found, permit }))
+                .await;
+        }
+        providers
+    }
+
+    /// The providers of `key` that are found in time; see [`Net::find_providers`].
+    pub async fn providers(&self, key: Hash, timeout: Duration) -> Vec<PeerAddr> {
+        let mut all = Vec::new();
+        let collect = async {
+            let mut found = self.find_providers(key).await;
+            while let Some(provider) = found.recv().await {
+                all.push(provider);
+            }
+        };
+        // Late is not an error: what was found by then is the answer.
+        let _ = tokio::time::timeout(timeout, collect).await;
+        all
+    }
+
+    /// Puts a signed head into the DHT, now and again as [`Net::provide`] does. It must pass the
+    /// validator of the configuration. Nothing happens if the DHT is off.
+    pub async fn put_head(&self, dataset: DatasetId, value: Vec<u8>) {
+        let key = dataset.hash();
+        self.send(Command::Dht(DhtCommand::PutHead { key, value }))
+            .await;
+    }
+
+    /// The heads of a dataset that the DHT has, validated, distinct, in no order: at most 16, within
+    /// 30 seconds.
+    pub async fn get_heads(&self, dataset: DatasetId) -> Vec<Vec<u8>> {
+        let Some(permit) = acquire(&self.0.queries).await else {
+            return Vec::new();
+        };
+        let key = dataset.hash();
+        let heads = self.ask(|reply| Command::Dht(DhtCommand::Heads { key, reply, permit }));
+        heads.await.unwrap_or_default()
+    }
+
+    /// Gossips an own head: now, or when there is a peer to gossip to. Heads that come back from
+    /// others are not shown to this node again.
+    pub async fn gossip_head(&self, bytes: Vec<u8>) {
+        self.send(Command::Gossip { bytes }).await;
+    }
+
+    /// Says what to do with a message of [`NetEvent::Gossip`](super::NetEvent::Gossip).
+    pub async fn verdict(&self, id: GossipId, verdict: Verdict) {
+        self.send(Command::Verdict { id, verdict }).await;
     }
 
     /// Remembers addresses of a peer that strangers named, without connecting.

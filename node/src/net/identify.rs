@@ -3,6 +3,7 @@
 use libp2p::{Multiaddr, PeerId, identify};
 
 use super::{
+    kad::protocol_name,
     limits::{ADDRESSES_PER_PEER_MAX, count},
     task::Task,
 };
@@ -40,6 +41,13 @@ impl Task {
             .collect();
         for addr in &listen {
             self.book.add(peer, addr);
+        }
+        let speaks_kad =
+            protocol_name(&self.network).is_some_and(|name| info.protocols.contains(&name));
+        if speaks_kad && let Some(kad) = self.swarm.behaviour_mut().kad.as_mut() {
+            for addr in self.book.get(&peer, &self.policy) {
+                kad.add_address(&peer, addr);
+            }
         }
         if let Some(state) = self.peers.get_mut(&peer) {
             state.agent = Some(quote(&info.agent_version));

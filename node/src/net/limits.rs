@@ -76,6 +76,43 @@ pub(super) const BANS_MAX: usize = 4096;
 /// How long a ban lasts unless said otherwise.
 pub(super) const BAN_TIME: Duration = Duration::from_secs(60 * 60);
 
+/// Places in the event queue that gossip leaves free for everything else.
+pub(super) const EVENTS_FOR_PEERS: usize = EVENT_QUEUE / 2;
+/// Messages that one peer may send in a second.
+pub(super) const GOSSIP_PER_SECOND_MAX: u32 = 100;
+/// Own heads that wait for a peer to gossip them to.
+pub(super) const GOSSIP_UNSENT_MAX: usize = 256;
+/// Peers on the local network that are noted.
+pub(super) const LAN_PEERS_MAX: usize = 256;
+
+/// Queries of the DHT under way; further callers wait.
+pub(super) const QUERIES_MAX: usize = 64;
+/// One query of the DHT.
+pub(super) const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Distinct heads that one query returns: each must carry the owners' signatures.
+pub(super) const HEADS_FOUND_MAX: usize = 16;
+/// Providers that one query returns.
+pub(super) const PROVIDERS_FOUND_MAX: usize = 128;
+/// Heads of others that are kept for the DHT: 8 MiB.
+pub(super) const KAD_HEADS_MAX: usize = 8192;
+/// Keys of others that are kept for the DHT.
+pub(super) const KAD_PROVIDED_KEYS_MAX: usize = 8192;
+/// Providers of one key: more than one query returns.
+pub(super) const KAD_PROVIDERS_PER_KEY_MAX: usize = 32;
+/// Keys that one peer may provide here. A mirror of many datasets spreads over the whole DHT.
+pub(super) const KAD_KEYS_PER_PROVIDER_MAX: usize = 1024;
+/// Addresses in a provider record.
+pub(super) const ADDRESSES_PER_PROVIDER_MAX: usize = 8;
+/// How often announcements are looked at.
+pub(super) const ANNOUNCE_ROUND: Duration = Duration::from_secs(2);
+/// Announcements made again in one round.
+pub(super) const ANNOUNCEMENTS_PER_ROUND: usize = 16;
+/// Heads that strangers may put in one round: each costs the check of a signature.
+pub(super) const KAD_PUTS_PER_ROUND: usize = 200;
+
+/// How long a node of another network is left alone.
+pub(super) const OTHER_NETWORK_TIME: Duration = Duration::from_secs(10 * 60);
+
 /// How often something was refused or dropped since the start. Only grows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NetCounters {
@@ -91,6 +128,10 @@ pub struct NetCounters {
     pub connections_refused: u64,
     /// Connections closed because the peer belongs to another network.
     pub other_network: u64,
+    /// Gossip messages that were not looked at: too many from one peer, or too many in all.
+    pub gossip_dropped: u64,
+    /// Values and provider records that the DHT part refused to keep.
+    pub kad_refused: u64,
 }
 
 /// The live form of [`NetCounters`].
@@ -102,6 +143,8 @@ pub(super) struct Counters {
     pub(super) dials_refused: AtomicU64,
     pub(super) connections_refused: AtomicU64,
     pub(super) other_network: AtomicU64,
+    pub(super) gossip_dropped: AtomicU64,
+    pub(super) kad_refused: AtomicU64,
 }
 
 /// Adds one to a counter.
@@ -119,6 +162,8 @@ impl Counters {
             dials_refused: read(&self.dials_refused),
             connections_refused: read(&self.connections_refused),
             other_network: read(&self.other_network),
+            gossip_dropped: read(&self.gossip_dropped),
+            kad_refused: read(&self.kad_refused),
         }
     }
 }

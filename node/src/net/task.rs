@@ -1,6 +1,10 @@
 //! The task that owns the swarm. None of its handlers waits.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::StreamExt;
 use libp2p::{
@@ -16,11 +20,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    NetEvent, PeerInfo,
-    addresses::{AddressBook, Policy},
+    HeadValidator, NetEvent, PeerInfo,
+    addresses::{AddressBook, Policy, is_reachable},
     behaviour::{Behaviour, BehaviourEvent},
     command::Command,
     dial::Bootstrap,
+    gossip::{Pace, Unsent},
+    kad::Announced,
     limits::{Counters, PINGS_LOST_MAX, SHUTDOWN_TIMEOUT, TICK, count},
     pending::Pending,
     transport::Kind,
@@ -35,6 +41,7 @@ pub(super) struct Peer {
     pub(super) since: Instant,
     pub(super) agent: Option<String>,
     pub(super) rtt: Option<Duration>,
+    pub(super) gossip: Pace,
 }
 
 impl Peer {
@@ -46,6 +53,7 @@ impl Peer {
             since: Instant::now(),
             agent: None,
             rtt: None,
+            gossip: Pace::new(),
         }
     }
 }
@@ -78,6 +86,11 @@ pub(super) struct Task {
     /// Bounded by the limits on connections.
     pub(super) peers: BTreeMap<PeerId, Peer>,
     pub(super) bootstrap: Vec<Bootstrap>,
+    pub(super) validate: HeadValidator,
+    pub(super) announced: Announced,
+    pub(super) unsent: Unsent,
+    /// Peers that mDNS sees. Bounded where it is filled.
+    pub(super) lan: BTreeSet<PeerId>,
 }
 
 impl Task {
@@ -145,6 +158,9 @@ impl Task {
             Command::Open { peer, request } => {
                 self.swarm.behaviour_mut().streams.open(peer, request);
             }
+            Command::Dht(command) => self.on_dht_command(command),
+            Command::Gossip { bytes } => self.gossip_head(bytes),
+            Command::Verdict { id, verdict } => self.verdict(&id, verdict),
             Command::Peers { reply } => {
                 let _ = reply.send(self.peer_infos());
             }
@@ -156,7 +172,11 @@ impl Task {
                     self.book.add(peer.peer, addr);
                 }
             }
-            Command::Ban { peer, .. } | Command::Disconnect { peer } => {
+            Command::Ban { peer, span } => {
+                self.swarm.behaviour_mut().guard.ban(peer, span);
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
+            Command::Disconnect { peer } => {
                 let _ = self.swarm.disconnect_peer_id(peer);
             }
         }
@@ -196,6 +216,9 @@ impl Task {
             } => {
                 self.starting.listeners.retain(|id| *id != listener_id);
                 self.listeners_changed();
+                if is_reachable(&address, self.policy.scope()) {
+                    self.swarm.add_external_address(address.clone());
+                }
                 self.emit(NetEvent::Listening { addr: address });
             }
             SwarmEvent::ListenerClosed {
@@ -216,6 +239,10 @@ impl Task {
         match event {
             BehaviourEvent::Identify(event) => self.on_identify(event),
             BehaviourEvent::Ping(event) => self.on_ping(&event),
+            BehaviourEvent::Kad(event) => self.on_kad(event),
+            BehaviourEvent::Gossip(event) => self.on_gossip(event),
+            BehaviourEvent::Mdns(event) => self.on_mdns(event),
+            BehaviourEvent::Guard(never) => match never {},
             BehaviourEvent::Limits(never) => match never {},
             BehaviourEvent::Memory(never) => match never {},
             BehaviourEvent::Streams(never) => match never {},
