@@ -1,7 +1,11 @@
 //! Records for tests: keys from small numbers, valid fields to alter.
 
+use std::collections::BTreeMap;
+
+use ipld_core::ipld::Ipld;
+
 use crate::{
-    BlobId, DatasetId, Hash, ManifestId, Timestamp,
+    BlobId, DatasetId, Hash, ManifestId, Timestamp, cbor,
     key::SecretKey,
     record::{
         Dataset, DatasetFields, Head, HeadFields, Manifest, ManifestFields, Record, SignedRecord,
@@ -115,6 +119,29 @@ pub(crate) fn head(
         Head::new(head_fields(owner_record, sequence, manifest, issued_at)).unwrap(),
         &[1],
     )
+}
+
+/// A payload as a map, to be altered.
+pub(crate) fn map_of(payload: &[u8]) -> BTreeMap<String, Ipld> {
+    cbor::from_slice_canonical(payload).unwrap()
+}
+
+/// An envelope over any payload, properly signed by key 1.
+pub(crate) fn envelope(payload: &[u8]) -> Vec<u8> {
+    let signature = key(1).sign(&[b"opendag/record/1\0", payload].concat());
+    let entry = BTreeMap::from([
+        ("key", Ipld::Bytes(key(1).public().as_bytes().to_vec())),
+        ("signature", Ipld::Bytes(signature.as_bytes().to_vec())),
+    ]);
+    let entry = entry
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect();
+    let envelope = BTreeMap::from([
+        ("payload", Ipld::Bytes(payload.to_vec())),
+        ("signatures", Ipld::List(vec![Ipld::Map(entry)])),
+    ]);
+    cbor::to_vec(&envelope).unwrap()
 }
 
 mod vectors;

@@ -274,32 +274,14 @@ fn describe((name, signed): &(&'static str, SignedRecord)) -> Signed {
     }
 }
 
-/// An envelope over an altered payload, properly signed by key 1.
-fn resigned(payload: &[u8]) -> Vec<u8> {
-    let signature = key(1).sign(&[b"opendag/record/1\0", payload].concat());
-    let entry = BTreeMap::from([
-        ("key", Ipld::Bytes(key(1).public().as_bytes().to_vec())),
-        ("signature", Ipld::Bytes(signature.as_bytes().to_vec())),
-    ]);
-    let entry = entry
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect();
-    let envelope = BTreeMap::from([
-        ("payload", Ipld::Bytes(payload.to_vec())),
-        ("signatures", Ipld::List(vec![Ipld::Map(entry)])),
-    ]);
-    cbor::to_vec(&envelope).unwrap()
-}
-
 fn refused() -> Vec<RefusedRecord> {
     let first = first_record(&[1], 1);
     let payload = first.record().payload();
-    let map: BTreeMap<String, Ipld> = cbor::from_slice_canonical(payload).unwrap();
+    let map: BTreeMap<String, Ipld> = map_of(payload);
     let with = |name: &str, value: Ipld| {
         let mut map = map.clone();
         map.insert(name.to_owned(), value);
-        resigned(&cbor::to_vec(&map).unwrap())
+        envelope(&cbor::to_vec(&map).unwrap())
     };
     let text = |text: &str| Ipld::String(text.to_owned());
     let longer = [&[0xb8, payload[0] & 0x1f], &payload[1..]].concat();
@@ -313,11 +295,11 @@ fn refused() -> Vec<RefusedRecord> {
         ),
         (
             "trailing byte in the payload",
-            resigned(&[payload, &[0]].concat()),
+            envelope(&[payload, &[0]].concat()),
         ),
         (
             "payload with a length not in shortest form",
-            resigned(&longer),
+            envelope(&longer),
         ),
         ("altered signature", tampered),
         ("version 2", with("version", Ipld::Integer(2))),
