@@ -1,0 +1,22 @@
+//! The node's limits on strangers and on itself, each with its reason. Formats and protocols have
+//! theirs in `opendag_protocol::limits`.
+
+use std::time::Duration;
+
+/// How long a peer may take for one frame, or to take or give 64 KiB of a blob.
+pub(crate) const ANSWER_DEADLINE: Duration = Duration::from_secs(15);
+
+/// Bulk answers at once: each holds up to two pieces of 1 MiB in memory.
+pub(crate) const BLOB_STREAMS_MAX: usize = 32;
+/// Bulk answers to one peer at once: a fetcher keeps a few requests outstanding.
+pub(crate) const BLOB_STREAMS_PER_PEER_MAX: usize = 8;
+/// Questions at once; holdings streams live as long as a fetch does.
+pub(crate) const QUERY_STREAMS_MAX: usize = 1024;
+/// Questions of one peer at once.
+pub(crate) const QUERY_STREAMS_PER_PEER_MAX: usize = 16;
+
+/// Chunk groups in one item of a request (4 MiB), but for blobs that describe a version.
+pub(crate) const ITEM_GROUPS_MAX: u64 = 256;
+
+/// Peers that one fetch talks to at once: beyond this more peers bring no more speed.
+pub(crate) const FETCH_PEERS_MAX: usize = 40;

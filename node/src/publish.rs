@@ -1,0 +1,223 @@
+//! Publishing: find the files, hash them in place, describe them, sign, keep, announce.
+//!
+//! The flow: [`walk`] → [`hash`] → [`describe`] (file table) → [`version`] (manifest and head) → the
+//! store → [`crate::announce`].
+
+mod describe;
+mod hash;
+mod version;
+pub(crate) mod walk;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use opendag_protocol::{
+    record::{OwnerError, RecordError},
+    table::{EntryError, TableError},
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::version::{Signed, sign_head};
+use self::walk::{Links, Walk, WalkError};
+use crate::{
+    disk::{self, DiskError},
+    fault::Fault,
+    node::Shared,
+    ops::{Event, PublishRequest},
+    report::Reporter,
+    resolve::ResolveError,
+    selection::{GlobError, globs},
+    store::{HashError, KeyStoreError, PlaceKind, StoreError},
+};
+
+/// Why a publish failed. Nothing was announced then.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PublishError {
+    /// The files cannot be published.
+    #[error(transparent)]
+    Walk(#[from] WalkError),
+    /// A pattern does not parse.
+    #[error(transparent)]
+    Glob(#[from] GlobError),
+    /// A file cannot be read, or changes.
+    #[error("{0}; nothing was published, publish again when the files are at rest")]
+    Hash(#[from] HashError),
+    /// The data directory lies inside of what is to be published.
+    #[error("{path} contains this node's data directory; publish another folder, or move the data directory", path = path.display())]
+    OwnData {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A path cannot stand in a table.
+    #[error("these files cannot be published together: {0}")]
+    Table(#[from] TableError),
+    /// An entry cannot stand in a table.
+    #[error("cannot describe a file: {0}")]
+    Entry(#[from] EntryError),
+    /// A field of the description is not allowed.
+    #[error("the description is refused: {0}")]
+    Record(#[from] RecordError),
+    /// The keys here are not enough.
+    #[error(
+        "{have} of the {need} owner keys that must sign are on this node; import the others with `opendag key import`"
+    )]
+    Threshold {
+        /// Keys here.
+        have: usize,
+        /// Keys needed.
+        need: u8,
+    },
+    /// The owner records contradict.
+    #[error("the owner records are refused: {0}")]
+    Owners(#[from] OwnerError),
+    /// The first record of a dataset is not valid.
+    #[error("the dataset is refused: {0}")]
+    Dataset(#[from] opendag_protocol::catalogue::Refused),
+    /// A dataset with this name belongs to other keys.
+    #[error("{0}")]
+    Key(#[from] KeyStoreError),
+    /// The card is too large or cannot be read.
+    #[error("cannot use the card {path}: {reason}", path = path.display())]
+    Card {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A link of `--derived-from` leads nowhere.
+    #[error("--derived-from: {0}")]
+    Derived(#[from] ResolveError),
+    /// The disk failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The user stopped it.
+    #[error("stopped; nothing was published")]
+    Cancelled,
+    /// A task died.
+    #[error("a task of the publish stopped unexpectedly")]
+    Stopped,
+}
+
+impl PublishError {
+    /// Who is to blame.
+    #[must_use]
+    pub(crate) fn fault(&self) -> Fault {
+        match self {
+            Self::Walk(error) => error.fault(),
+            Self::Derived(error) => error.fault(),
+            Self::Glob(_)
+            | Self::OwnData { .. }
+            | Self::Table(_)
+            | Self::Entry(_)
+            | Self::Record(_) => Fault::Input,
+            Self::Card { .. } => Fault::Input,
+            Self::Threshold { .. } | Self::Owners(_) | Self::Dataset(_) => Fault::Refused,
+            Self::Key(error) => crate::fault::of_keys(error),
+            Self::Hash(_) | Self::Disk(_) | Self::Store(_) | Self::Cancelled | Self::Stopped => {
+                Fault::Local
+            }
+        }
+    }
+}
+
+/// Publishes, and answers the event that closes the operation.
+pub(crate) async fn publish(
+    shared: &Arc<Shared>,
+    request: &PublishRequest,
+    report: &Reporter,
+    cancel: &CancellationToken,
+) -> Result<Event, PublishError> {
+    let start = Instant::now();
+    version::check(request)?;
+    let derived_from = version::derivations(shared, &request.derived_from)?;
+    report.waiting("scan", "the list of files").await;
+    let (shared_walk, request_walk) = (shared.clone(), request.clone());
+    let walk = blocking(move || gather(&shared_walk, &request_walk)).await?;
+    let (shared_hash, report_hash, cancel_hash) = (shared.clone(), report.clone(), cancel.clone());
+    let (walk, hashed) = blocking(move || {
+        let hashed = hash::all(&shared_hash, &walk, report_hash, &cancel_hash)?;
+        Ok((walk, hashed))
+    })
+    .await?;
+    report.waiting("describe", "the file table").await;
+    let described = describe::describe(shared, request, &walk, &hashed).await?;
+    let kind = if request.copy {
+        PlaceKind::Copied
+    } else {
+        PlaceKind::Published
+    };
+    let (shared_sign, request_sign) = (shared.clone(), request.clone());
+    let signed = blocking(move || {
+        let signed = version::sign(&shared_sign, &request_sign, &described, derived_from)?;
+        version::keep(&shared_sign, &signed, &walk, kind, &hashed)?;
+        Ok(signed)
+    })
+    .await?;
+    let link = shared.announce(&signed).await;
+    Ok(Event::Published {
+        dataset: signed.dataset,
+        manifest: signed.manifest,
+        sequence: signed.sequence,
+        link,
+        files: signed.files,
+        bytes: signed.bytes,
+        seconds: start.elapsed().as_secs_f64(),
+        new: signed.new,
+    })
+}
+
+/// Runs what blocks on a thread for it.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PublishError> + Send + 'static,
+) -> Result<T, PublishError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| PublishError::Stopped)?
+}
+
+/// Finds the files, and copies them first if the user wants that.
+fn gather(shared: &Shared, request: &PublishRequest) -> Result<Walk, PublishError> {
+    let exclude = globs(&request.exclude)?;
+    if !request.copy {
+        let walk = walk::walk(&request.path, &exclude, Links::Refuse)?;
+        let data = shared.data_dir.path();
+        if walk.files.iter().any(|found| found.file.starts_with(data)) {
+            return Err(PublishError::OwnData { path: walk.root });
+        }
+        return Ok(walk);
+    }
+    let walk = walk::walk(&request.path, &exclude, Links::Follow)?;
+    copy(shared, &request.name, walk)
+}
+
+/// Copies the files into a folder of this node. The copy is what is published.
+fn copy(shared: &Shared, name: &str, walk: Walk) -> Result<Walk, PublishError> {
+    let folder = shared
+        .data_dir
+        .copies_path()
+        .join(format!("{name}-{}", disk::temp_name()));
+    let mut copied = Walk {
+        root: folder,
+        files: Vec::with_capacity(walk.files.len()),
+    };
+    for found in walk.files {
+        let file = copied.root.join(found.path.as_str());
+        let parent = file.parent().unwrap_or(Path::new(".")).to_owned();
+        std::fs::create_dir_all(&parent).map_err(DiskError::io("create", &parent))?;
+        let size = std::fs::copy(&found.file, &file).map_err(DiskError::io("copy to", &file))?;
+        copied.files.push(walk::Found {
+            path: found.path,
+            file,
+            size,
+        });
+    }
+    let root = std::fs::File::open(&copied.root).map_err(DiskError::io("open", &copied.root))?;
+    disk::sync_file_system(&root).map_err(DiskError::io("sync", &copied.root))?;
+    Ok(copied)
+}
