@@ -455,6 +455,22 @@ impl PieceDecoder {
         }
     }
 
+    /// Takes what is verified and was not taken yet; the rest of the response may follow.
+    #[must_use]
+    pub fn take_piece(&mut self) -> Piece {
+        let piece = Piece {
+            hash: self.hash,
+            size: self.tree.size(),
+            first: self.range.first,
+            data: std::mem::take(&mut self.data),
+            pairs: std::mem::take(&mut self.pairs),
+        };
+        if let Some(groups) = piece.groups() {
+            self.range.first = groups.end();
+        }
+        piece
+    }
+
     /// What is verified so far.
     #[must_use]
     pub fn into_piece(self) -> Piece {

@@ -1,0 +1,241 @@
+//! Asking one peer for records and for blobs that describe a version.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::AsyncReadExt;
+use libp2p::PeerId;
+use opendag_protocol::{
+    BlobId, DatasetId, RecordId,
+    limits::DESCRIPTION_BLOB_BYTES_MAX,
+    record::{Record, RecordError, SignedRecord},
+    wire::{
+        BlobRange, BlobsRequest, BoundedVec, GroupRange, RecordsRequest, RecordsResponse, Status,
+    },
+};
+use tokio::time::timeout;
+
+use crate::{
+    flow::Flow,
+    frames::{FrameError, read_frame, write_frame},
+    limits::ANSWER_DEADLINE,
+    net::{Net, OpenError, Stream, StreamProtocol},
+    store::{Expect, PieceDecoder},
+};
+
+/// How long a peer may take to open a stream.
+const OPEN_DEADLINE: Duration = Duration::from_secs(15);
+/// Records in one answer: an owner chain, a head, some manifests; more is a flood.
+const ANSWER_RECORDS_MAX: usize = 512;
+
+/// Why a peer gave no useful answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AskError {
+    /// No stream to it.
+    #[error("cannot open a stream: {0}")]
+    Open(#[source] OpenError),
+    /// It did not open in time.
+    #[error("the peer did not open a stream within {} s", OPEN_DEADLINE.as_secs())]
+    OpenTimeout,
+    /// The stream failed.
+    #[error(transparent)]
+    Frame(FrameError),
+    /// It has not what was asked for.
+    #[error("the peer does not have it")]
+    NotFound,
+    /// It has no room for us now.
+    #[error("the peer is busy")]
+    Busy,
+    /// It refuses us.
+    #[error("the peer refused")]
+    Refused,
+    /// It sent a record that is none.
+    #[error("the peer sent a bad record: {0}")]
+    Record(#[source] RecordError),
+    /// It sent bytes that are not those.
+    #[error("the peer sent wrong bytes")]
+    WrongBytes,
+    /// It sent more than it may.
+    #[error("the peer sent too much")]
+    TooMuch,
+}
+
+/// Opens a stream to `peer`, within a deadline.
+pub(crate) async fn open(
+    net: &Net,
+    peer: PeerId,
+    protocol: StreamProtocol,
+) -> Result<Stream, AskError> {
+    timeout(OPEN_DEADLINE, net.open(peer, protocol))
+        .await
+        .map_err(|_| AskError::OpenTimeout)?
+        .map_err(AskError::Open)
+}
+
+async fn records(
+    net: &Net,
+    peer: PeerId,
+    request: &RecordsRequest,
+) -> Result<Vec<SignedRecord>, AskError> {
+    let mut stream = open(net, peer, StreamProtocol::Records).await?;
+    write_frame(&mut stream, request, ANSWER_DEADLINE)
+        .await
+        .map_err(AskError::Frame)?;
+    let mut records = Vec::new();
+    while let Some(answer) = read_frame(&mut stream, ANSWER_DEADLINE)
+        .await
+        .map_err(AskError::Frame)?
+    {
+        match answer {
+            RecordsResponse::Record(bytes) if records.len() < ANSWER_RECORDS_MAX => {
+                records.push(SignedRecord::decode(&bytes).map_err(AskError::Record)?);
+            }
+            RecordsResponse::Record(_) => return Err(AskError::TooMuch),
+            RecordsResponse::NotFound(_) => {}
+            RecordsResponse::Busy => return Err(AskError::Busy),
+            RecordsResponse::End => break,
+        }
+    }
+    if records.is_empty() {
+        Err(AskError::NotFound)
+    } else {
+        Ok(records)
+    }
+}
+
+/// All that `peer` knows of a dataset: owners, newest head, its manifest, proofs of equivocation.
+pub(crate) async fn dataset(
+    net: &Net,
+    peer: PeerId,
+    dataset: DatasetId,
+) -> Result<Vec<SignedRecord>, AskError> {
+    records(net, peer, &RecordsRequest::Dataset { dataset }).await
+}
+
+/// A record by its id, with what is needed to judge it: the owners of its dataset come first.
+pub(crate) async fn record(
+    net: &Net,
+    peer: PeerId,
+    id: RecordId,
+) -> Result<Vec<SignedRecord>, AskError> {
+    let ids = BoundedVec::take_from(&mut std::iter::once(id));
+    let named = records(net, peer, &RecordsRequest::Get { ids }).await?;
+    let named = named
+        .into_iter()
+        .find(|record| record.id() == id)
+        .ok_or(AskError::NotFound)?;
+    let of = match named.record() {
+        Record::Dataset(dataset) => dataset.fields().dataset.unwrap_or_else(|| id.into()),
+        Record::Manifest(manifest) => manifest.fields().dataset,
+        Record::Head(head) => head.fields().dataset,
+        Record::Other(_) => return Ok(vec![named]),
+    };
+    let mut all = dataset(net, peer, of).await?;
+    if all.iter().all(|record| record.id() != id) {
+        all.push(named);
+    }
+    Ok(all)
+}
+
+/// A description blob, verified.
+pub(crate) async fn blob(net: &Net, peer: PeerId, id: BlobId) -> Result<Vec<u8>, AskError> {
+    let mut stream = open(net, peer, StreamProtocol::Blobs).await?;
+    let whole = BlobRange {
+        hash: id.hash(),
+        groups: GroupRange::ALL,
+    };
+    let request = BlobsRequest {
+        items: BoundedVec::take_from(&mut std::iter::once(whole)),
+    };
+    write_frame(&mut stream, &request, ANSWER_DEADLINE)
+        .await
+        .map_err(AskError::Frame)?;
+    let mut incoming = Incoming::new(stream, Flow::new(None), Arc::default());
+    incoming.status().await?;
+    incoming.status().await?;
+    let mut decoder = PieceDecoder::new(
+        id.hash(),
+        Expect::AtMost(DESCRIPTION_BLOB_BYTES_MAX),
+        GroupRange::ALL,
+    );
+    while !decoder.is_complete() {
+        let bytes = incoming.more().await?;
+        let taken = decoder.push(bytes).map_err(|_| AskError::WrongBytes)?;
+        incoming.take(taken);
+    }
+    decoder
+        .into_piece()
+        .into_whole()
+        .ok_or(AskError::WrongBytes)
+}
+
+/// A response as it comes in: whatever the stream has, as much as there is at once.
+pub(crate) struct Incoming {
+    stream: Stream,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    flow: Flow,
+    received: Arc<AtomicU64>,
+}
+
+/// Bytes that are taken off a stream at once.
+const READ_BYTES: usize = 256 * 1024;
+
+impl Incoming {
+    /// Over a stream, below a cap; `received` counts what comes, of use or not.
+    pub(crate) fn new(stream: Stream, flow: Flow, received: Arc<AtomicU64>) -> Self {
+        Self {
+            stream,
+            buffer: vec![0; READ_BYTES],
+            start: 0,
+            end: 0,
+            flow,
+            received,
+        }
+    }
+
+    /// Bytes that are not taken yet, at least one.
+    pub(crate) async fn more(&mut self) -> Result<&[u8], AskError> {
+        if self.start == self.end {
+            let read = timeout(ANSWER_DEADLINE, self.stream.read(&mut self.buffer)).await;
+            let read = read
+                .map_err(|_| AskError::Frame(FrameError::Timeout(ANSWER_DEADLINE)))?
+                .map_err(|error| AskError::Frame(FrameError::Io(error)))?;
+            if read == 0 {
+                return Err(AskError::Frame(FrameError::Io(
+                    io::ErrorKind::UnexpectedEof.into(),
+                )));
+            }
+            (self.start, self.end) = (0, read);
+            self.received
+                .fetch_add(u64::try_from(read).unwrap_or(0), Ordering::Relaxed);
+            self.flow.take(read).await;
+        }
+        Ok(self.buffer.get(self.start..self.end).unwrap_or_default())
+    }
+
+    /// Takes bytes that [`Incoming::more`] showed.
+    pub(crate) fn take(&mut self, bytes: usize) {
+        self.start = self.end.min(self.start + bytes);
+    }
+
+    /// The status byte that opens a response and each of its items.
+    pub(crate) async fn status(&mut self) -> Result<(), AskError> {
+        let byte = self.more().await?.first().copied();
+        self.take(1);
+        match byte.and_then(|byte| Status::try_from(byte).ok()) {
+            Some(Status::Ok) => Ok(()),
+            Some(Status::NotFound) => Err(AskError::NotFound),
+            Some(Status::Busy) => Err(AskError::Busy),
+            Some(Status::Refused) => Err(AskError::Refused),
+            None => Err(AskError::WrongBytes),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Preparing a fetch: space, place, working files, and what other versions on this node have already.
+
+use std::sync::Arc;
+
+use opendag_protocol::{
+    fetch::ShardSpec,
+    table::ShardIndex,
+    wire::{GroupRange, groups_in},
+};
+
+use super::{
+    FetchError, Job,
+    plan::Plan,
+    table::Wanted,
+    writer::{Destination, Writer},
+};
+use crate::{
+    node::Shared,
+    store::{Expect, PieceDecoder, Place, PlaceKind},
+};
+
+/// Chunk groups that are copied at once: 1 MiB.
+const COPY_GROUPS: u64 = 64;
+
+/// A fetch that is ready to run.
+pub(super) struct Prepared {
+    pub(super) writer: Arc<Writer>,
+    pub(super) shards: Vec<ShardSpec>,
+    /// In place already.
+    pub(super) here: Vec<ShardIndex>,
+    /// Bytes that have to come from peers.
+    pub(super) to_fetch_bytes: u64,
+    pub(super) copies: Vec<(opendag_protocol::DatasetPath, Wanted)>,
+}
+
+impl Job<'_> {
+    pub(super) async fn prepare(&self, plan: Plan) -> Result<Prepared, FetchError> {
+        let kind = if self.request.mirror {
+            PlaceKind::Mirrored
+        } else {
+            PlaceKind::Fetched
+        };
+        let place = (!self.request.no_seed).then(|| Place {
+            manifest: self.version.id,
+            root: plan.target.path().to_owned(),
+            kind,
+            pinned: true,
+            include: self.request.include.clone(),
+            exclude: self.request.exclude.clone(),
+        });
+        let shared = self.shared.clone();
+        let prepared = tokio::task::spawn_blocking(move || prepare(&shared, plan, place));
+        prepared.await.map_err(|_| FetchError::Stopped)?
+    }
+}
+
+fn prepare(shared: &Shared, plan: Plan, place: Option<Place>) -> Result<Prepared, FetchError> {
+    if let Some(place) = &place {
+        shared.store.place(place)?;
+        let rows = plan
+            .here
+            .iter()
+            .map(|(_, placed)| (placed.hash, placed.path.clone(), placed.fingerprint));
+        shared.store.shards_put(place.root_id(), rows)?;
+    }
+    let place = place.map(|place| place.root_id());
+    let path = plan.target.path().to_owned();
+    let destination = Destination {
+        store: shared.store.clone(),
+        target: plan.target,
+        replace: plan.replace,
+        place,
+    };
+    let writer = Writer::new(destination, plan.fetch);
+    let mut shards = writer.begin()?;
+    let mut here: Vec<_> = plan.here.iter().map(|(shard, _)| *shard).collect();
+    for spec in &mut shards {
+        here.extend(reuse(shared, &writer, spec)?);
+    }
+    here.extend(writer.sync()?);
+    let missing = |spec: &ShardSpec| spec.size - spec.have.len_bytes(spec.size);
+    let to_fetch_bytes: u64 = shards.iter().map(missing).sum();
+    let copies_bytes: u64 = plan
+        .copies
+        .iter()
+        .map(|(_, wanted)| wanted.entry.size())
+        .sum();
+    let needed = to_fetch_bytes.saturating_add(copies_bytes);
+    let free = writer.free_bytes()?;
+    if needed > free {
+        return Err(FetchError::Space { path, free, needed });
+    }
+    Ok(Prepared {
+        writer: Arc::new(writer),
+        shards,
+        here,
+        to_fetch_bytes,
+        copies: plan.copies,
+    })
+}
+
+/// Takes from other versions on this node what they have of a shard. What fails comes from peers.
+fn reuse(
+    shared: &Shared,
+    writer: &Writer,
+    spec: &mut ShardSpec,
+) -> Result<Vec<ShardIndex>, FetchError> {
+    let mut placed = Vec::new();
+    let Some(hash) = writer.hash(spec.shard) else {
+        return Ok(placed);
+    };
+    if !shared.store.has_shard(hash)? {
+        return Ok(placed);
+    }
+    let groups = groups_in(spec.size);
+    let step = if spec.size > super::writer::SMALL_BYTES_MAX {
+        COPY_GROUPS
+    } else {
+        groups.max(1)
+    };
+    for range in spec.have.missing_within(groups).iter().collect::<Vec<_>>() {
+        let mut first = range.first;
+        while let Some(piece) = GroupRange::between(first, range.end().min(first + step)) {
+            let Ok(encoded) = shared.store.read_bao(hash, Some(spec.size), piece) else {
+                return Ok(placed);
+            };
+            let mut decoder = PieceDecoder::new(hash, Expect::Size(spec.size), piece);
+            if decoder.push(&encoded).is_err() || !decoder.is_complete() {
+                return Ok(placed);
+            }
+            placed.extend(writer.keep(spec.shard, decoder.into_piece())?);
+            spec.have.insert(piece);
+            first = piece.end();
+        }
+    }
+    Ok(placed)
+}

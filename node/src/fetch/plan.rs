@@ -1,0 +1,173 @@
+//! What of a version is here already, and what has to come from peers.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use opendag_protocol::{DatasetPath, Hash, table::ShardIndex};
+
+use super::{FetchError, table::Wanted, writer::WriteError};
+use crate::{
+    disk::Replace,
+    node::Shared,
+    report::{Meter, Reporter},
+    store::{
+        Digests, Existing, HashError, Place, PlaceKind, Placed, RootId, ShardLocation, Target,
+    },
+};
+
+/// Which files a fetch leaves, copies and fetches.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) target: Target,
+    pub(super) replace: Replace,
+    /// In place already.
+    pub(super) here: Vec<(ShardIndex, Placed)>,
+    /// To come from peers, each content once, sorted by number.
+    pub(super) fetch: Vec<Wanted>,
+    /// The same content as another file of the version, which has this path.
+    pub(super) copies: Vec<(DatasetPath, Wanted)>,
+    /// Files in all.
+    pub(super) files: u64,
+    /// Bytes in all.
+    pub(super) bytes: u64,
+    /// Bytes of `fetch`.
+    pub(super) missing_bytes: u64,
+}
+
+/// Looks at the target. Nothing is written below it but our working folder.
+pub(super) async fn make(
+    shared: &Arc<Shared>,
+    output: &Path,
+    wanted: Vec<Wanted>,
+    overwrite: bool,
+    report: &Reporter,
+) -> Result<Plan, FetchError> {
+    let bytes = wanted.iter().map(|wanted| wanted.entry.size()).sum();
+    let files = u64::try_from(wanted.len()).unwrap_or(u64::MAX);
+    let look = Look {
+        shared: shared.clone(),
+        output: output.to_owned(),
+        overwrite,
+        meter: Meter::new(report.clone(), "plan", files, bytes),
+    };
+    tokio::task::spawn_blocking(move || look.run(wanted))
+        .await
+        .map_err(|_| FetchError::Stopped)?
+}
+
+struct Look {
+    shared: Arc<Shared>,
+    output: PathBuf,
+    overwrite: bool,
+    meter: Meter,
+}
+
+impl Look {
+    fn run(mut self, wanted: Vec<Wanted>) -> Result<Plan, FetchError> {
+        let mut plan = Plan {
+            target: Target::open(&self.output)?,
+            replace: Replace::Never,
+            here: Vec::new(),
+            fetch: Vec::new(),
+            copies: Vec::new(),
+            files: self.meter.now.files_total,
+            bytes: self.meter.now.bytes_total,
+            missing_bytes: 0,
+        };
+        let mut first_of: BTreeMap<Hash, DatasetPath> = BTreeMap::new();
+        let mut missing = Vec::new();
+        for wanted in wanted {
+            self.meter.now.files += 1;
+            self.meter.now.bytes += wanted.entry.size();
+            self.meter.tick();
+            match self.existing(&wanted, &mut plan)? {
+                Some(placed) => {
+                    first_of
+                        .entry(placed.hash)
+                        .or_insert_with(|| placed.path.clone());
+                    plan.here.push((wanted.shard, placed));
+                }
+                None => missing.push(wanted),
+            }
+        }
+        for wanted in missing {
+            match first_of.get(&wanted.entry.hash()) {
+                Some(path) => plan.copies.push((path.clone(), wanted)),
+                None => {
+                    first_of.insert(wanted.entry.hash(), wanted.entry.path().clone());
+                    plan.missing_bytes += wanted.entry.size();
+                    plan.fetch.push(wanted);
+                }
+            }
+        }
+        Ok(plan)
+    }
+
+    fn existing(&self, wanted: &Wanted, plan: &mut Plan) -> Result<Option<Placed>, FetchError> {
+        let (path, hash, size) = (
+            wanted.entry.path(),
+            wanted.entry.hash(),
+            wanted.entry.size(),
+        );
+        if size == 0 && hash != Hash::of(&[]) {
+            return Err(FetchError::EmptyHash {
+                path: path.to_string(),
+            });
+        }
+        let outboards = self.shared.store.outboards();
+        match plan
+            .target
+            .existing(path, (hash, size), outboards)
+            .map_err(hash_error)?
+        {
+            Existing::Same(fingerprint) => Ok(Some(Placed {
+                path: path.clone(),
+                hash,
+                fingerprint,
+            })),
+            Existing::Absent => Ok(None),
+            Existing::Other if self.overwrite || self.is_ours(plan, path)? => {
+                plan.replace = Replace::Yes;
+                Ok(None)
+            }
+            Existing::Other => Err(FetchError::InTheWay {
+                path: plan.target.path().join(path.as_str()),
+            }),
+        }
+    }
+
+    /// Was the file at this path put there by us, for another version, and not changed since?
+    fn is_ours(&self, plan: &Plan, path: &DatasetPath) -> Result<bool, FetchError> {
+        let Ok(file) = plan.target.open_read(path) else {
+            return Ok(false);
+        };
+        let shown = plan.target.path().join(path.as_str());
+        let outboards = self.shared.store.outboards();
+        let hashed = outboards
+            .hash_file(&file, &shown, Digests::Blake3, &mut |_| {})
+            .map_err(hash_error)?;
+        let root = RootId::of(plan.target.path());
+        let is_here = |location: &ShardLocation| {
+            location.root == root && location.path == *path && !location.stale
+        };
+        let placed_here = self
+            .shared
+            .store
+            .shard_find(hashed.hash)?
+            .iter()
+            .any(is_here);
+        let published =
+            |place: &Place| place.kind == PlaceKind::Published && place.root_id() == root;
+        Ok(placed_here && !self.shared.store.places()?.iter().any(published))
+    }
+}
+
+fn hash_error(error: HashError) -> FetchError {
+    match error {
+        HashError::Disk(error) => FetchError::Write(WriteError::Disk(error)),
+        HashError::Changed { path } => FetchError::InTheWay { path },
+    }
+}

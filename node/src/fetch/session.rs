@@ -1,0 +1,444 @@
+//! The loop of one fetch: the scheduler decides, the swarm and the transfers bring news, the writer
+//! makes durable.
+//!
+//! It owns the scheduler and awaits nothing but its own events.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use libp2p::PeerId;
+use opendag_protocol::{
+    Time,
+    fetch::{End, Fetch, Holdings, Input, Output, PeerKey, RequestId, Why},
+    table::ShardIndex,
+};
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, Id, JoinError, JoinHandle, JoinSet},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    FetchError,
+    swarm::{News, Swarm},
+    transfer::{Arrived, Order, Transfer, TransferError},
+    writer::{WriteError, Writer},
+};
+use crate::{
+    holdings::Running,
+    net::Net,
+    node::Shared,
+    ops::{Event, PeerShare},
+    report::{Meter, Reporter},
+};
+
+/// Arrived pieces that wait to be told to the scheduler: full means that the transfers wait.
+const ARRIVED_WAITING_MAX: usize = 256;
+/// What is verified is made durable at least so often.
+const SYNC_EVERY: Duration = Duration::from_secs(2);
+/// How often progress is looked at.
+const TICK: Duration = Duration::from_millis(250);
+
+/// What a session needs.
+pub(super) struct Parts {
+    pub(super) shared: Arc<Shared>,
+    pub(super) net: Net,
+    pub(super) swarm: Swarm,
+    /// What the swarm told before.
+    pub(super) news: Vec<News>,
+    pub(super) fetch: Fetch,
+    pub(super) writer: Arc<Writer>,
+    pub(super) running: Running,
+    pub(super) meter: Meter,
+    pub(super) reporter: Reporter,
+    /// Give up after so long without progress.
+    pub(super) stalled_max: Duration,
+    pub(super) cancel: CancellationToken,
+}
+
+/// What a session moved.
+#[derive(Debug, Default)]
+pub(super) struct Moved {
+    pub(super) received_bytes: u64,
+    pub(super) wasted_bytes: u64,
+    pub(super) peers: Vec<PeerShare>,
+}
+
+/// A running fetch.
+pub(super) struct Session {
+    parts: Parts,
+    start: Instant,
+    peers: HashMap<PeerId, PeerKey>,
+    keys: BTreeMap<PeerKey, PeerId>,
+    shares: BTreeMap<PeerKey, u64>,
+    transfers: JoinSet<Result<(), TransferError>>,
+    requests: HashMap<Id, (RequestId, PeerKey)>,
+    aborts: HashMap<RequestId, AbortHandle>,
+    tell: mpsc::Sender<Arrived>,
+    arrived: mpsc::Receiver<Arrived>,
+    received: Arc<AtomicU64>,
+    useful_bytes: u64,
+    syncing: Option<JoinHandle<Result<Vec<ShardIndex>, WriteError>>>,
+    synced: Instant,
+    moved: Instant,
+    completed: bool,
+}
+
+impl Session {
+    /// Runs until every shard is in place and durable. What arrived stays, however it ends.
+    pub(super) async fn run(parts: Parts) -> Result<Moved, FetchError> {
+        let (tell, arrived) = mpsc::channel(ARRIVED_WAITING_MAX);
+        let now = Instant::now();
+        let mut session = Self {
+            parts,
+            start: now,
+            peers: HashMap::new(),
+            keys: BTreeMap::new(),
+            shares: BTreeMap::new(),
+            transfers: JoinSet::new(),
+            requests: HashMap::new(),
+            aborts: HashMap::new(),
+            tell,
+            arrived,
+            received: Arc::default(),
+            useful_bytes: 0,
+            syncing: None,
+            synced: now,
+            moved: now,
+            completed: false,
+        };
+        for news in std::mem::take(&mut session.parts.news) {
+            session.news(news);
+        }
+        let outcome = session.drive().await;
+        session.transfers.shutdown().await;
+        let saved = session.save().await;
+        outcome.and(saved)?;
+        Ok(session.moved())
+    }
+
+    async fn drive(&mut self) -> Result<(), FetchError> {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let cancel = self.parts.cancel.clone();
+        loop {
+            self.decide().await;
+            if self.completed {
+                return Ok(());
+            }
+            let deadline = self
+                .parts
+                .fetch
+                .deadline()
+                .map(|deadline| self.instant(deadline));
+            tokio::select! {
+                Some(news) = self.parts.swarm.next() => self.news(news),
+                Some(piece) = self.arrived.recv() => self.arrived(piece),
+                Some(ended) = self.transfers.join_next_with_id() => self.ended(ended)?,
+                synced = async { self.syncing.as_mut()?.await.ok() }, if self.syncing.is_some() => {
+                    self.syncing = None;
+                    self.synced(&synced.unwrap_or(Err(WriteError::Stopped))?);
+                }
+                () = sleep_until(deadline.unwrap_or(self.start)), if deadline.is_some() => {
+                    let now = self.now();
+                    self.parts.fetch.handle_timeout(now);
+                }
+                () = self.parts.writer.due(), if self.syncing.is_none() => {}
+                _ = tick.tick() => self.tick()?,
+                () = cancel.cancelled() => return Err(FetchError::Cancelled),
+            }
+            self.sync_if_due();
+        }
+    }
+
+    fn now(&self) -> Time {
+        Time::ZERO + self.start.elapsed()
+    }
+
+    fn instant(&self, time: Time) -> Instant {
+        self.start + Duration::from_millis(time.as_millis())
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now = self.now();
+        self.parts.fetch.handle(now, input);
+    }
+
+    /// The key of a peer; the same for the whole fetch.
+    fn key(&mut self, peer: PeerId) -> PeerKey {
+        let next = PeerKey(u32::try_from(self.peers.len()).unwrap_or(u32::MAX));
+        let key = *self.peers.entry(peer).or_insert(next);
+        self.keys.insert(key, peer);
+        key
+    }
+
+    fn news(&mut self, news: News) {
+        let (peer, update) = match news {
+            News::Joined(peer) => {
+                self.parts.running.peer(peer);
+                let peer = self.key(peer);
+                return self.handle(Input::PeerJoined { peer });
+            }
+            News::Left(peer) => {
+                let peer = self.key(peer);
+                self.abort_all(peer);
+                return self.handle(Input::PeerLeft { peer });
+            }
+            News::Complete(peer) => (peer, Holdings::Complete),
+            News::Shards { peer, first, bits } => (peer, Holdings::Shards { first, bits }),
+            News::Partial {
+                peer,
+                shard,
+                groups,
+            } => (
+                peer,
+                Holdings::Partial {
+                    shard,
+                    ranges: groups,
+                },
+            ),
+        };
+        let peer = self.key(peer);
+        self.handle(Input::Holdings { peer, update });
+    }
+
+    fn arrived(&mut self, arrived: Arrived) {
+        let Arrived {
+            request,
+            peer,
+            item,
+            bytes,
+            missing,
+        } = arrived;
+        if missing {
+            return self.handle(Input::ItemMissing {
+                request,
+                shard: item.shard,
+            });
+        }
+        self.moved = Instant::now();
+        self.useful_bytes += bytes;
+        let payload = self.parts.writer.payload_bytes(item);
+        self.parts.meter.now.bytes += payload;
+        *self.shares.entry(peer).or_default() += payload;
+        self.handle(Input::Verified {
+            request,
+            shard: item.shard,
+            groups: item.groups,
+            bytes,
+        });
+    }
+
+    fn ended(
+        &mut self,
+        ended: Result<(Id, Result<(), TransferError>), JoinError>,
+    ) -> Result<(), FetchError> {
+        // What it told before its end counts before its end.
+        while let Ok(arrived) = self.arrived.try_recv() {
+            self.arrived(arrived);
+        }
+        let (id, outcome) = match ended {
+            Ok((id, outcome)) => (id, Some(outcome)),
+            Err(error) => (error.id(), None),
+        };
+        let Some((request, peer)) = self.requests.remove(&id) else {
+            return Ok(());
+        };
+        self.aborts.remove(&request);
+        let end = match outcome {
+            Some(Ok(())) => End::Done,
+            Some(Err(TransferError::Write(error))) => return Err(error.into()),
+            Some(Err(error)) => {
+                let peer = self
+                    .keys
+                    .get(&peer)
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                tracing::debug!(%peer, %error, "a transfer ended early");
+                if let TransferError::WrongBytes(item) = &error {
+                    self.blame(&peer, item.shard, &error);
+                }
+                error.end()
+            }
+            None => End::Closed,
+        };
+        self.handle(Input::Ended { request, end });
+        Ok(())
+    }
+
+    fn blame(&self, peer: &str, shard: ShardIndex, error: &TransferError) {
+        let path = self
+            .parts
+            .writer
+            .path(shard)
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let event = Event::BadPeer {
+            peer: peer.to_owned(),
+            path,
+            reason: error.to_string(),
+        };
+        let reporter = self.parts.reporter.clone();
+        tokio::spawn(async move { reporter.send(event).await });
+    }
+
+    /// Carries out what the scheduler wants.
+    async fn decide(&mut self) {
+        let mut finished = Vec::new();
+        while let Some(output) = self.parts.fetch.poll() {
+            match output {
+                Output::Request {
+                    request,
+                    peer,
+                    items,
+                    deadline: _,
+                } => self.request(request, peer, &items),
+                Output::Cancel { request, cause: _ } => self.abort(request),
+                Output::Ban { peer, offence } => {
+                    self.abort_all(peer);
+                    if let Some(peer) = self.keys.get(&peer) {
+                        tracing::debug!(%peer, ?offence, "a peer is banned for this fetch");
+                        self.parts.swarm.ban(*peer);
+                    }
+                }
+                Output::ShardDone { shard } => finished.push(shard),
+                Output::Completed => self.completed = true,
+            }
+        }
+        self.parts.writer.whole(&finished);
+    }
+
+    fn request(
+        &mut self,
+        request: RequestId,
+        key: PeerKey,
+        items: &[opendag_protocol::fetch::Item],
+    ) {
+        let Some(peer) = self.keys.get(&key).copied() else {
+            return self.handle(Input::Ended {
+                request,
+                end: End::Closed,
+            });
+        };
+        let order = |item| self.parts.writer.order(item);
+        let orders: Vec<Order> = items.iter().filter_map(|item| order(*item)).collect();
+        let transfer = Transfer {
+            shared: self.parts.shared.clone(),
+            net: self.parts.net.clone(),
+            peer,
+            key,
+            request,
+            orders,
+            writer: self.parts.writer.clone(),
+            tell: self.tell.clone(),
+            received: self.received.clone(),
+        };
+        let abort = self.transfers.spawn(transfer.run());
+        self.requests.insert(abort.id(), (request, key));
+        self.aborts.insert(request, abort);
+    }
+
+    fn abort(&mut self, request: RequestId) {
+        if let Some(abort) = self.aborts.remove(&request) {
+            self.requests.remove(&abort.id());
+            abort.abort();
+        }
+    }
+
+    fn abort_all(&mut self, peer: PeerKey) {
+        let of_peer: Vec<_> = self
+            .requests
+            .values()
+            .filter(|(_, key)| *key == peer)
+            .map(|(request, _)| *request)
+            .collect();
+        for request in of_peer {
+            self.abort(request);
+        }
+    }
+
+    fn sync_if_due(&mut self) {
+        let writer = &self.parts.writer;
+        let due =
+            writer.is_due() || (writer.dirty_bytes() > 0 && self.synced.elapsed() >= SYNC_EVERY);
+        if due && self.syncing.is_none() {
+            let writer = self.parts.writer.clone();
+            self.syncing = Some(tokio::task::spawn_blocking(move || writer.sync()));
+        }
+    }
+
+    fn synced(&mut self, placed: &[ShardIndex]) {
+        self.synced = Instant::now();
+        self.parts.meter.now.files += u64::try_from(placed.len()).unwrap_or(0);
+        for (shard, groups) in self.parts.writer.partly() {
+            self.parts.running.partial(shard, groups);
+        }
+        if !placed.is_empty() {
+            self.parts.running.done(placed);
+        }
+    }
+
+    fn tick(&mut self) -> Result<(), FetchError> {
+        let now = self.now();
+        let why = self.parts.fetch.stalled(now).as_ref().map(waits_for);
+        let waited = self.moved.elapsed();
+        let meter = &mut self.parts.meter;
+        meter.now.received_bytes = self.received.load(Ordering::Relaxed);
+        meter.now.peers = self.parts.fetch.progress().peers_active;
+        meter.now.waiting_for.clone_from(&why);
+        meter.tick();
+        if waited >= self.parts.stalled_max {
+            let why = why.unwrap_or_else(|| "peers that answer".to_owned());
+            return Err(FetchError::Stalled { waited, why });
+        }
+        Ok(())
+    }
+
+    /// Makes durable what arrived, whatever happened before.
+    async fn save(&mut self) -> Result<(), FetchError> {
+        if let Some(syncing) = self.syncing.take() {
+            let placed = syncing.await.unwrap_or(Err(WriteError::Stopped))?;
+            self.synced(&placed);
+        }
+        let writer = self.parts.writer.clone();
+        let placed = tokio::task::spawn_blocking(move || writer.sync()).await;
+        self.synced(&placed.unwrap_or(Err(WriteError::Stopped))?);
+        self.parts.meter.now.received_bytes = self.received.load(Ordering::Relaxed);
+        self.parts.meter.tell();
+        Ok(())
+    }
+
+    fn moved(self) -> Moved {
+        let received_bytes = self.received.load(Ordering::Relaxed);
+        let share = |(key, bytes): (PeerKey, u64)| {
+            let peer = self.keys.get(&key)?.to_string();
+            Some(PeerShare { peer, bytes })
+        };
+        let mut peers: Vec<_> = self.shares.clone().into_iter().filter_map(share).collect();
+        peers.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.peer.cmp(&b.peer)));
+        Moved {
+            received_bytes,
+            wasted_bytes: received_bytes.saturating_sub(self.useful_bytes),
+            peers,
+        }
+    }
+}
+
+/// What a fetch waits for, in words.
+fn waits_for(why: &Why) -> String {
+    match why {
+        Why::NoPeers => "peers that hold this version".to_owned(),
+        Why::NoHoldings => "peers to say what they hold".to_owned(),
+        Why::NobodyHolds { shards: 0 } => "a peer that holds the rest".to_owned(),
+        Why::NobodyHolds { shards } => format!("a peer that holds the last {shards} files"),
+        Why::PeersRest { .. } => "peers that failed, to try them again".to_owned(),
+        Why::NoAnswer { .. } => "peers that were asked to answer".to_owned(),
+    }
+}

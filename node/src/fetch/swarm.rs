@@ -1,0 +1,264 @@
+//! The swarm of one version: finds peers, asks each what it holds, and keeps listening.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use libp2p::PeerId;
+use opendag_protocol::{
+    ManifestId,
+    table::ShardIndex,
+    wire::{GroupRanges, HoldingsRequest, HoldingsUpdate},
+};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+
+use crate::{
+    ask,
+    find::Finder,
+    frames::{read_frame, write_frame},
+    limits::{ANSWER_DEADLINE, FETCH_PEERS_MAX},
+    net::{Net, StreamProtocol},
+    node::Shared,
+};
+
+/// News that may wait to be handled: full means that the peers wait.
+const NEWS_WAITING_MAX: usize = 256;
+/// A peer that failed, or had nothing, is asked again after this.
+const ASK_AGAIN: Duration = Duration::from_secs(15);
+/// A peer that says nothing for so long may have nothing new to say: it is only checked by its transfers.
+const SILENCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Peers that are remembered while a fetch lasts.
+const PEERS_KNOWN_MAX: usize = 1024;
+
+/// What happens in the swarm.
+#[derive(Debug)]
+pub(super) enum News {
+    /// A peer answered.
+    Joined(PeerId),
+    /// It holds all.
+    Complete(PeerId),
+    /// It holds these shards: a bitmap from `first` on.
+    Shards {
+        peer: PeerId,
+        first: ShardIndex,
+        bits: Vec<u8>,
+    },
+    /// It holds part of a shard.
+    Partial {
+        peer: PeerId,
+        shard: ShardIndex,
+        groups: GroupRanges,
+    },
+    /// Its stream ended.
+    Left(PeerId),
+}
+
+impl News {
+    /// The peer, if it said that it holds something.
+    pub(super) fn holder(&self) -> Option<PeerId> {
+        match self {
+            Self::Joined(_) | Self::Left(_) => None,
+            Self::Complete(peer) | Self::Shards { peer, .. } | Self::Partial { peer, .. } => {
+                Some(*peer)
+            }
+        }
+    }
+}
+
+/// A running swarm. Dropping it ends its tasks.
+#[derive(Debug)]
+pub(super) struct Swarm {
+    news: mpsc::Receiver<News>,
+    banned: mpsc::Sender<PeerId>,
+    _tasks: JoinSet<()>,
+}
+
+impl Swarm {
+    /// Starts looking for peers that hold `manifest`.
+    pub(super) fn start(
+        shared: &Arc<Shared>,
+        net: &Net,
+        manifest: ManifestId,
+        finder: Finder,
+    ) -> Self {
+        let (tell, news) = mpsc::channel(NEWS_WAITING_MAX);
+        let (banned, bans) = mpsc::channel(FETCH_PEERS_MAX);
+        let mut tasks = JoinSet::new();
+        let gather = Gather {
+            shared: shared.clone(),
+            net: net.clone(),
+            manifest,
+            tell,
+            active: BTreeSet::new(),
+            rest: BTreeMap::new(),
+            banned: BTreeSet::new(),
+        };
+        tasks.spawn(gather.run(finder, bans));
+        Self {
+            news,
+            banned,
+            _tasks: tasks,
+        }
+    }
+
+    /// The next news. Safe to cancel.
+    pub(super) async fn next(&mut self) -> Option<News> {
+        self.news.recv().await
+    }
+
+    /// Never ask this peer again.
+    pub(super) fn ban(&self, peer: PeerId) {
+        // A full queue means that many are banned at once; this one is ignored by the scheduler anyway.
+        let _ = self.banned.try_send(peer);
+    }
+}
+
+struct Gather {
+    shared: Arc<Shared>,
+    net: Net,
+    manifest: ManifestId,
+    tell: mpsc::Sender<News>,
+    active: BTreeSet<PeerId>,
+    rest: BTreeMap<PeerId, Instant>,
+    banned: BTreeSet<PeerId>,
+}
+
+impl Gather {
+    async fn run(mut self, mut finder: Finder, mut bans: mpsc::Receiver<PeerId>) {
+        let mut listeners = JoinSet::new();
+        let (met, mut exchanged) = mpsc::channel(NEWS_WAITING_MAX);
+        loop {
+            tokio::select! {
+                Some(peer) = finder.next() => self.candidate(peer, &mut listeners, &met),
+                Some(peer) = exchanged.recv() => self.candidate(peer, &mut listeners, &met),
+                Some(peer) = bans.recv() => { self.banned.insert(peer); }
+                Some(ended) = listeners.join_next() => {
+                    if let Ok(peer) = ended {
+                        self.active.remove(&peer);
+                        self.rest.insert(peer, Instant::now() + ASK_AGAIN);
+                        let _ = self.tell.send(News::Left(peer)).await;
+                    }
+                }
+                else => return,
+            }
+        }
+    }
+
+    fn candidate(
+        &mut self,
+        peer: PeerId,
+        listeners: &mut JoinSet<PeerId>,
+        met: &mpsc::Sender<PeerId>,
+    ) {
+        let resting = self
+            .rest
+            .get(&peer)
+            .is_some_and(|until| *until > Instant::now());
+        let full = self.active.len() >= FETCH_PEERS_MAX || self.rest.len() >= PEERS_KNOWN_MAX;
+        if full || resting || self.banned.contains(&peer) || !self.active.insert(peer) {
+            return;
+        }
+        let listener = Listener {
+            shared: self.shared.clone(),
+            net: self.net.clone(),
+            manifest: self.manifest,
+            peer,
+            tell: self.tell.clone(),
+            met: met.clone(),
+        };
+        listeners.spawn(async move {
+            if let Err(error) = listener.listen().await {
+                tracing::debug!(%peer, %error, "a peer tells no longer what it holds");
+            }
+            peer
+        });
+    }
+}
+
+/// Listens to one peer.
+struct Listener {
+    shared: Arc<Shared>,
+    net: Net,
+    manifest: ManifestId,
+    peer: PeerId,
+    tell: mpsc::Sender<News>,
+    met: mpsc::Sender<PeerId>,
+}
+
+impl Listener {
+    async fn listen(&self) -> Result<(), ask::AskError> {
+        let peer = self.peer;
+        let mut stream = ask::open(&self.net, peer, StreamProtocol::Holdings).await?;
+        let request = HoldingsRequest {
+            manifest: self.manifest,
+        };
+        write_frame(&mut stream, &request, ANSWER_DEADLINE)
+            .await
+            .map_err(ask::AskError::Frame)?;
+        let mut joined = false;
+        let mut deadline = ANSWER_DEADLINE;
+        while let Some(update) = read_frame(&mut stream, deadline)
+            .await
+            .map_err(ask::AskError::Frame)?
+        {
+            let news = match update {
+                HoldingsUpdate::Nothing => return Ok(()),
+                HoldingsUpdate::Busy => return Err(ask::AskError::Busy),
+                HoldingsUpdate::Snapshot => {
+                    deadline = SILENCE_MAX;
+                    continue;
+                }
+                HoldingsUpdate::Peers(peers) => {
+                    self.meet(peers.into_iter().collect());
+                    continue;
+                }
+                HoldingsUpdate::Complete => News::Complete(peer),
+                HoldingsUpdate::Shards { first, bits } => News::Shards {
+                    peer,
+                    first,
+                    bits: bits.into_vec(),
+                },
+                HoldingsUpdate::Partial { shard, ranges } => News::Partial {
+                    peer,
+                    shard,
+                    groups: ranges.into_iter().collect(),
+                },
+            };
+            if !joined {
+                joined = true;
+                self.send(News::Joined(peer)).await;
+            }
+            self.send(news).await;
+        }
+        Ok(())
+    }
+
+    /// Gets to know peers that another peer named; never waits for them.
+    fn meet(&self, peers: Vec<opendag_protocol::wire::PeerAddr>) {
+        for named in peers {
+            let Some(address) = self.shared.peer_address(&named) else {
+                continue;
+            };
+            let (net, met, peer) = (self.net.clone(), self.met.clone(), address.peer);
+            tokio::spawn(async move {
+                if timeout(ANSWER_DEADLINE, net.connect(address))
+                    .await
+                    .is_ok_and(|met| met.is_ok())
+                {
+                    let _ = met.try_send(peer);
+                }
+            });
+        }
+    }
+
+    async fn send(&self, news: News) {
+        // The fetch is over when nobody listens, and this task with it.
+        let _ = self.tell.send(news).await;
+    }
+}

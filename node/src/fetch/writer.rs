@@ -1,0 +1,404 @@
+//! Where verified bytes go: partial shards and small files below the target, made durable in batches.
+//!
+//! Everything here blocks and is called from threads that may. A crash loses at most what is *dirty*:
+//! written but not yet durable. Writers wait when there is too much of it, so that promise P4 holds
+//! whatever the disk does.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+use opendag_protocol::{
+    DatasetPath, Hash,
+    fetch::{Item, ShardSpec},
+    table::ShardIndex,
+    wire::{GroupRanges, groups_in},
+};
+use tokio::sync::Notify;
+
+use super::{
+    table::Wanted,
+    transfer::{Arrived, Order},
+};
+use crate::{
+    disk::{DiskError, Replace},
+    store::{
+        Batch, BatchError, Outboards, PartialError, PartialShard, Piece, Placed, RootId, Store,
+        StoreError, Target,
+    },
+};
+
+/// Bytes that may be dirty: with the 8 MiB in flight, a kill costs less than 16 MiB.
+const DIRTY_BYTES_MAX: u64 = 7 * 1024 * 1024;
+/// Dirty bytes that are worth making durable.
+const DIRTY_BYTES_ENOUGH: u64 = 3 * 1024 * 1024;
+/// Small files are as expensive to lose as their number says: an empty one counts so many bytes.
+const FILE_COST_BYTES: u64 = 1024;
+/// Copies that get their names together.
+const COPIES_AT_ONCE: usize = 64;
+/// Shards up to this size are fetched whole and written at once.
+pub(super) const SMALL_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Why bytes were not kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    /// A working file failed.
+    #[error(transparent)]
+    Partial(#[from] PartialError),
+    /// Files did not get their names.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    /// The disk failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// Something appeared at the place of a file.
+    #[error("{path} could not be put in place: {source}")]
+    InTheWay {
+        /// The file.
+        path: DatasetPath,
+        /// Why.
+        source: DiskError,
+    },
+    /// The index failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The thread that wrote is gone.
+    #[error("the thread that writes stopped")]
+    Stopped,
+}
+
+/// Writes one fetch.
+///
+/// Invariant: a shard is either staged, partial or placed; only placed ones are told to others.
+#[derive(Debug)]
+pub(super) struct Writer {
+    destination: Destination,
+    outboards: Outboards,
+    /// Sorted by number.
+    wanted: Vec<Wanted>,
+    state: Mutex<State>,
+    room: Condvar,
+    due: Notify,
+}
+
+/// Where a fetch puts its files.
+#[derive(Clone, Debug)]
+pub(super) struct Destination {
+    pub(super) store: Store,
+    pub(super) target: Target,
+    pub(super) replace: Replace,
+    /// What is put there is remembered, to be served; without a place nothing is.
+    pub(super) place: Option<RootId>,
+}
+
+#[derive(Debug)]
+struct State {
+    partials: BTreeMap<ShardIndex, PartialShard>,
+    batch: Batch,
+    staged: Vec<ShardIndex>,
+    whole: Vec<ShardIndex>,
+    dirty_bytes: u64,
+    failed: bool,
+}
+
+impl Writer {
+    /// A writer for `wanted`, sorted by number.
+    pub(super) fn new(destination: Destination, wanted: Vec<Wanted>) -> Self {
+        let outboards = destination.store.outboards().clone();
+        let state = State {
+            partials: BTreeMap::new(),
+            batch: destination.target.batch(&outboards, destination.replace),
+            staged: Vec::new(),
+            whole: Vec::new(),
+            dirty_bytes: 0,
+            failed: false,
+        };
+        Self {
+            destination,
+            outboards,
+            wanted,
+            state: Mutex::new(state),
+            room: Condvar::new(),
+            due: Notify::new(),
+        }
+    }
+
+    /// Opens the working files of large shards, and says what of each wanted shard is here already.
+    pub(super) fn begin(&self) -> Result<Vec<ShardSpec>, WriteError> {
+        let mut specs = Vec::with_capacity(self.wanted.len());
+        for Wanted { shard, entry } in &self.wanted {
+            let (shard, size) = (*shard, entry.size());
+            let mut have = GroupRanges::new();
+            if size > SMALL_BYTES_MAX {
+                let partial = self.destination.target.partial(entry.hash(), size)?;
+                have = partial.have();
+                if self.destination.place.is_some() {
+                    self.destination.store.add_partial(&partial);
+                }
+                self.state().partials.insert(shard, partial);
+            }
+            if size == 0 {
+                let mut state = self.state();
+                state.batch.put_small(entry.path(), &[], entry.hash())?;
+                state.staged.push(shard);
+            }
+            specs.push(ShardSpec { shard, size, have });
+        }
+        Ok(specs)
+    }
+
+    /// Writes verified pieces, or waits until there is room for more that is not durable yet.
+    pub(super) fn write(&self, pieces: Vec<(Arrived, Piece)>) -> Result<Vec<Arrived>, WriteError> {
+        self.wait_for_room()?;
+        let mut arrived = Vec::with_capacity(pieces.len());
+        for (piece_arrived, piece) in pieces {
+            let shard = piece_arrived.item.shard;
+            let Some(wanted) = self.wanted(shard) else {
+                continue;
+            };
+            self.put(wanted, piece)?;
+            arrived.push(piece_arrived);
+        }
+        Ok(arrived)
+    }
+
+    fn put(&self, wanted: &Wanted, piece: Piece) -> Result<(), WriteError> {
+        let bytes = u64::try_from(piece.bytes().len()).unwrap_or(u64::MAX);
+        let partial = self.state().partials.get(&wanted.shard).cloned();
+        match partial {
+            Some(partial) => partial.write(&piece)?,
+            None => self.stage(wanted, piece)?,
+        }
+        let mut state = self.state();
+        state.dirty_bytes += bytes + FILE_COST_BYTES;
+        if state.dirty_bytes >= DIRTY_BYTES_ENOUGH {
+            self.due.notify_one();
+        }
+        Ok(())
+    }
+
+    fn stage(&self, wanted: &Wanted, piece: Piece) -> Result<(), WriteError> {
+        // A part of a small shard waits in memory to be whole; only whole ones come here.
+        let Some(bytes) = piece.into_whole() else {
+            return Ok(());
+        };
+        let mut state = self.state();
+        if !state.staged.contains(&wanted.shard) {
+            state
+                .batch
+                .put_small(wanted.entry.path(), &bytes, wanted.entry.hash())?;
+            state.staged.push(wanted.shard);
+        }
+        Ok(())
+    }
+
+    /// Keeps a piece that was on this node already. Answers what was placed meanwhile.
+    pub(super) fn keep(
+        &self,
+        shard: ShardIndex,
+        piece: Piece,
+    ) -> Result<Vec<ShardIndex>, WriteError> {
+        let Some(wanted) = self.wanted(shard) else {
+            return Ok(Vec::new());
+        };
+        self.put(wanted, piece)?;
+        if self.is_due() {
+            self.sync()
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    /// These shards are whole: place them with the next sync.
+    pub(super) fn whole(&self, shards: &[ShardIndex]) {
+        let mut state = self.state();
+        let large = shards
+            .iter()
+            .copied()
+            .filter(|shard| state.partials.contains_key(shard));
+        let large: Vec<_> = large.collect();
+        state.whole.extend(large);
+    }
+
+    /// Makes durable what was written, and places what is whole. Answers the shards that were placed.
+    pub(super) fn sync(&self) -> Result<Vec<ShardIndex>, WriteError> {
+        let fresh = self
+            .destination
+            .target
+            .batch(&self.outboards, self.destination.replace);
+        let (batch, mut placed, whole, partials, dirty_bytes) = {
+            let mut state = self.state();
+            let batch = std::mem::replace(&mut state.batch, fresh);
+            let staged = std::mem::take(&mut state.staged);
+            (
+                batch,
+                staged,
+                std::mem::take(&mut state.whole),
+                state.partials.clone(),
+                state.dirty_bytes,
+            )
+        };
+        placed.extend_from_slice(&whole);
+        let synced = self.place(batch, &whole, partials);
+        let mut state = self.state();
+        state.failed |= synced.is_err();
+        state.dirty_bytes = state.dirty_bytes.saturating_sub(dirty_bytes);
+        for shard in &whole {
+            if let Some(partial) = state.partials.remove(shard) {
+                self.destination.store.remove_partial(partial.hash());
+            }
+        }
+        self.room.notify_all();
+        synced.map(|()| placed)
+    }
+
+    fn place(
+        &self,
+        mut batch: Batch,
+        whole: &[ShardIndex],
+        mut partials: BTreeMap<ShardIndex, PartialShard>,
+    ) -> Result<(), WriteError> {
+        for shard in whole {
+            if let (Some(partial), Some(wanted)) = (partials.remove(shard), self.wanted(*shard)) {
+                batch.put_partial(wanted.entry.path(), &partial)?;
+            }
+        }
+        let committed = batch.commit()?;
+        self.remember(&committed.placed)?;
+        if let Some((path, source)) = committed.failed.into_iter().next() {
+            return Err(WriteError::InTheWay { path, source });
+        }
+        for partial in partials.values() {
+            partial.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    fn remember(&self, placed: &[Placed]) -> Result<(), WriteError> {
+        match self.destination.place {
+            Some(root) if !placed.is_empty() => {
+                let rows = placed
+                    .iter()
+                    .map(|placed| (placed.hash, placed.path.clone(), placed.fingerprint));
+                Ok(self.destination.store.shards_put(root, rows)?)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Puts files in place that have the same bytes as one that is there.
+    pub(super) fn copy(&self, copies: &[(DatasetPath, Wanted)]) -> Result<(), WriteError> {
+        for batch_of in copies.chunks(COPIES_AT_ONCE) {
+            let mut batch = self
+                .destination
+                .target
+                .batch(&self.outboards, self.destination.replace);
+            for (from, to) in batch_of {
+                let source = self.destination.target.open_read(from)?;
+                batch.put_copy(to.entry.path(), &source, to.entry.hash())?;
+            }
+            self.place(batch, &[], BTreeMap::new())?;
+        }
+        Ok(())
+    }
+
+    /// Ends a complete fetch: nothing unfinished stays at the target.
+    pub(super) fn tidy(&self) {
+        self.destination.target.tidy();
+    }
+
+    /// Tells when there is enough to sync.
+    pub(super) async fn due(&self) {
+        self.due.notified().await;
+    }
+
+    /// Bytes that a crash would cost now.
+    pub(super) fn dirty_bytes(&self) -> u64 {
+        self.state().dirty_bytes
+    }
+
+    /// Is there enough to sync?
+    pub(super) fn is_due(&self) -> bool {
+        self.dirty_bytes() >= DIRTY_BYTES_ENOUGH
+    }
+
+    /// What is partly here, for other fetchers.
+    pub(super) fn partly(&self) -> Vec<(ShardIndex, GroupRanges)> {
+        let partials = self.state().partials.clone();
+        partials
+            .into_iter()
+            .map(|(shard, partial)| (shard, partial.have()))
+            .collect()
+    }
+
+    /// The order for an item of the scheduler.
+    pub(super) fn order(&self, item: Item) -> Option<Order> {
+        let entry = &self.wanted(item.shard)?.entry;
+        Some(Order {
+            item,
+            hash: entry.hash(),
+            size: entry.size(),
+        })
+    }
+
+    /// Payload bytes of an item.
+    pub(super) fn payload_bytes(&self, item: Item) -> u64 {
+        let size = self
+            .wanted(item.shard)
+            .map_or(0, |wanted| wanted.entry.size());
+        let bytes = item
+            .groups
+            .within(groups_in(size))
+            .map(|groups| groups.bytes(size));
+        bytes.map_or(0, |bytes| bytes.end - bytes.start)
+    }
+
+    /// The path of a shard.
+    pub(super) fn path(&self, shard: ShardIndex) -> Option<&DatasetPath> {
+        self.wanted(shard).map(|wanted| wanted.entry.path())
+    }
+
+    /// The hash of a shard.
+    pub(super) fn hash(&self, shard: ShardIndex) -> Option<Hash> {
+        self.wanted(shard).map(|wanted| wanted.entry.hash())
+    }
+
+    /// Bytes that may still be written at the target.
+    pub(super) fn free_bytes(&self) -> Result<u64, WriteError> {
+        Ok(self.destination.target.free_bytes()?)
+    }
+
+    fn wanted(&self, shard: ShardIndex) -> Option<&Wanted> {
+        let at = self
+            .wanted
+            .binary_search_by_key(&shard, |wanted| wanted.shard)
+            .ok()?;
+        self.wanted.get(at)
+    }
+
+    fn wait_for_room(&self) -> Result<(), WriteError> {
+        let full = |state: &mut State| state.dirty_bytes >= DIRTY_BYTES_MAX && !state.failed;
+        let state = self
+            .room
+            .wait_while(self.state(), full)
+            .unwrap_or_else(PoisonError::into_inner);
+        if state.failed {
+            Err(WriteError::Stopped)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        for partial in self.state().partials.values() {
+            self.destination.store.remove_partial(partial.hash());
+        }
+    }
+}
