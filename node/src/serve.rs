@@ -1,0 +1,69 @@
+//! Serving: what other nodes may ask of this one, within limits per peer and in total.
+//!
+//! One task takes inbound streams off the network's queue; each stream gets a task of its own if
+//! there is a slot for it, else the answer *busy*, so that a peer turns to another one at once.
+
+mod blobs;
+mod holdings;
+mod records;
+mod slots;
+
+use std::sync::Arc;
+
+use futures::AsyncWriteExt;
+use opendag_protocol::wire::{HoldingsUpdate, RecordsResponse, Status};
+use tokio::{sync::mpsc, task::JoinSet};
+
+pub(crate) use self::slots::Slots;
+use crate::{
+    frames::{FrameError, write_bytes, write_frame},
+    limits::ANSWER_DEADLINE,
+    net::{InboundStream, StreamProtocol},
+    node::Shared,
+};
+
+/// Answers inbound streams until the network ends. Dropping it ends all answers.
+pub(crate) async fn run(shared: Arc<Shared>, mut streams: mpsc::Receiver<InboundStream>) {
+    let mut answers = JoinSet::new();
+    loop {
+        tokio::select! {
+            inbound = streams.recv() => match inbound {
+                Some(inbound) => { answers.spawn(answer(shared.clone(), inbound)); }
+                None => break,
+            },
+            Some(_) = answers.join_next() => {}
+        }
+    }
+}
+
+async fn answer(shared: Arc<Shared>, mut inbound: InboundStream) {
+    let (peer, protocol) = (inbound.peer, inbound.protocol);
+    let served = match shared.slots.take(peer, protocol) {
+        None => refuse(&mut inbound).await,
+        Some(_slot) => match protocol {
+            StreamProtocol::Records => records::answer(&shared, &mut inbound.stream).await,
+            StreamProtocol::Holdings => holdings::answer(&shared, &mut inbound.stream).await,
+            StreamProtocol::Blobs => blobs::answer(&shared, &mut inbound.stream).await,
+        },
+    };
+    if let Err(error) = served {
+        tracing::debug!(%peer, ?protocol, %error, "an answer ended early");
+    }
+    // The peer may be gone already.
+    let _ = inbound.stream.close().await;
+}
+
+async fn refuse(inbound: &mut InboundStream) -> Result<(), FrameError> {
+    let stream = &mut inbound.stream;
+    match inbound.protocol {
+        StreamProtocol::Records => {
+            write_frame(stream, &RecordsResponse::Busy, ANSWER_DEADLINE).await
+        }
+        StreamProtocol::Holdings => {
+            write_frame(stream, &HoldingsUpdate::Busy, ANSWER_DEADLINE).await
+        }
+        StreamProtocol::Blobs => {
+            write_bytes(stream, &[u8::from(Status::Busy)], ANSWER_DEADLINE).await
+        }
+    }
+}

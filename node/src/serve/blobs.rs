@@ -1,0 +1,77 @@
+//! Answering `/opendag/<net>/blobs/1`: verified ranges of blobs.
+
+use std::sync::Arc;
+
+use opendag_protocol::{
+    limits::CHUNK_GROUP_BYTES,
+    wire::{BlobRange, BlobsRequest, Status},
+};
+use tokio::task::JoinHandle;
+
+use crate::{
+    frames::{FrameError, read_frame, write_bytes},
+    limits::{ANSWER_DEADLINE, ITEM_GROUPS_MAX},
+    net::Stream,
+    node::Shared,
+};
+
+/// Bytes that are read at once before they are sent: so many that a thread's wake-up costs nothing.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// The items of a request that are still to be answered.
+type Items = std::vec::IntoIter<BlobRange>;
+
+/// Answers one request. An item that is not here, or that changed on disk, gets *not found*.
+pub(super) async fn answer(shared: &Arc<Shared>, stream: &mut Stream) -> Result<(), FrameError> {
+    let Some(request) = read_frame::<BlobsRequest>(stream, ANSWER_DEADLINE).await? else {
+        return Ok(());
+    };
+    write_bytes(stream, &[u8::from(Status::Ok)], ANSWER_DEADLINE).await?;
+    let items = request.items.into_vec();
+    let mut reading = read_batch(shared.clone(), items.into_iter());
+    // A panic of the reader ends the answer; the runtime has reported it.
+    while let Ok((batch, items)) = reading.await {
+        if batch.is_empty() {
+            break;
+        }
+        // The next batch is read from disk while this one is sent.
+        reading = read_batch(shared.clone(), items);
+        shared.upload.take(batch.len()).await;
+        write_bytes(stream, &batch, ANSWER_DEADLINE).await?;
+        shared.counters.sent(batch.len());
+    }
+    Ok(())
+}
+
+fn read_batch(shared: Arc<Shared>, mut items: Items) -> JoinHandle<(Vec<u8>, Items)> {
+    tokio::task::spawn_blocking(move || {
+        let mut batch = Vec::new();
+        while batch.len() < BATCH_BYTES {
+            let Some(item) = items.next() else { break };
+            match read_item(&shared, item) {
+                Ok(encoded) => {
+                    batch.push(u8::from(Status::Ok));
+                    batch.extend_from_slice(&encoded);
+                }
+                Err(status) => batch.push(u8::from(status)),
+            }
+        }
+        (batch, items)
+    })
+}
+
+/// A range without an end is bounded by what the store reads at once.
+fn read_item(shared: &Shared, item: BlobRange) -> Result<Vec<u8>, Status> {
+    if item.groups.count > ITEM_GROUPS_MAX {
+        return Err(Status::Refused);
+    }
+    shared
+        .store
+        .read_bao(item.hash, None, item.groups)
+        .map_err(|error| {
+            tracing::debug!(hash = %item.hash, %error, "cannot serve a blob");
+            Status::NotFound
+        })
+}
+
+const _: () = assert!(ITEM_GROUPS_MAX * CHUNK_GROUP_BYTES <= 4 * 1024 * 1024);
