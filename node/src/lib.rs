@@ -1,9 +1,33 @@
 //! An OpenDAG node as a library: store, network, publishing, fetching, serving, local API.
 
+mod announce;
 pub mod api;
+mod ask;
+mod browse;
 pub mod config;
 pub mod disk;
 pub mod export;
+mod fault;
+mod fetch;
+mod find;
+mod flow;
+mod frames;
+mod holdings;
+mod inspect;
+mod keep;
+mod limits;
 pub mod net;
+mod node;
+mod operate;
 pub mod ops;
+mod owners;
+mod place;
+mod publish;
+mod report;
+mod resolve;
+mod selection;
+mod serve;
 pub mod store;
+
+pub use fault::Fault;
+pub use node::{Node, NodeError, NodeOptions, Role};

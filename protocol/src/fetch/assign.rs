@@ -4,8 +4,7 @@ use super::{
     Fetch, Output, PeerKey,
     peers::Class,
     queue::Queue,
-    shard::{Room, Take},
-    shards::Slot,
+    shards::{Room, Slot, Take},
 };
 use crate::{time::Time, wire::GroupRange};
 

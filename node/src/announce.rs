@@ -1,0 +1,221 @@
+//! Telling the network what is here, and hearing what is new: provider records, heads, gossip.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use opendag_protocol::{
+    DatasetId, RecordId,
+    admission::{self, Verdict as Judged},
+    catalogue::DatasetState,
+    limits::{CLOCK_SKEW_MAX, HEAD_BYTES_MAX},
+    link::Link,
+    record::SignedRecord,
+};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use crate::{
+    ask,
+    net::{HeadRank, Net, NetEvent, Verdict},
+    node::Shared,
+    publish::{self, PublishError, Signed},
+    resolve::{Version, now},
+    store::Store,
+};
+
+/// Heads are gossiped and put into the DHT again so often, for those who came late.
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(10 * 60);
+/// Telling the network of a publish must not hold up the one who publishes.
+const TELL_MAX: Duration = Duration::from_secs(5);
+/// Heads of unknown datasets that are looked into at once; more are ignored.
+const JUDGED_AT_ONCE: usize = 8;
+/// Addresses in a link: enough for several networks, few enough to paste.
+const LINK_ADDRESSES_MAX: usize = 4;
+
+/// Handles what the network tells, until it ends.
+pub(crate) async fn listen(shared: Arc<Shared>, net: Net, mut events: mpsc::Receiver<NetEvent>) {
+    let judging = Arc::new(Semaphore::new(JUDGED_AT_ONCE));
+    while let Some(event) = events.recv().await {
+        match event {
+            NetEvent::PeerConnected { .. } | NetEvent::PeerDisconnected { .. } => {
+                let peers = net
+                    .peers()
+                    .await
+                    .into_iter()
+                    .map(|peer| (peer.peer, peer.addresses));
+                shared.peers.set(peers.collect());
+            }
+            NetEvent::Gossip { id, from, bytes } => {
+                let (shared, net, judging) = (shared.clone(), net.clone(), judging.clone());
+                let judged = judge(&shared, &bytes);
+                if let Judged::NeedOwners { dataset, .. } = judged {
+                    let Ok(permit) = judging.try_acquire_owned() else {
+                        net.verdict(id, Verdict::Ignore).await;
+                        continue;
+                    };
+                    tokio::spawn(async move {
+                        match ask::dataset(&net, from, dataset).await {
+                            Ok(records) => learn_all(&shared, &records),
+                            Err(error) => {
+                                tracing::debug!(peer = %from, %error, "no owners for a head");
+                            }
+                        }
+                        let verdict = conclude(&shared, judge(&shared, &bytes));
+                        net.verdict(id, verdict).await;
+                        drop(permit);
+                    });
+                } else {
+                    net.verdict(id, conclude(&shared, judged)).await;
+                }
+            }
+            NetEvent::LanPeer { .. } | NetEvent::Listening { .. } => {}
+        }
+    }
+}
+
+fn judge(shared: &Shared, bytes: &[u8]) -> Judged {
+    let state = admission::head_dataset(bytes)
+        .and_then(|dataset| shared.store.dataset(&dataset).ok().flatten());
+    admission::judge(bytes, state.as_ref(), now())
+}
+
+fn conclude(shared: &Shared, judged: Judged) -> Verdict {
+    match judged {
+        Judged::Accept(head) => match shared.learn(&head) {
+            Ok(_) => Verdict::Accept,
+            Err(error) => {
+                tracing::debug!(%error, "a head was not kept");
+                Verdict::Ignore
+            }
+        },
+        Judged::Ignore(_) | Judged::NeedOwners { .. } => Verdict::Ignore,
+        Judged::Reject(_) => Verdict::Reject,
+    }
+}
+
+fn learn_all(shared: &Shared, records: &[SignedRecord]) {
+    for record in records {
+        if let Err(error) = shared.learn(record) {
+            tracing::debug!(record = %record.id(), %error, "a record is refused");
+        }
+    }
+}
+
+/// How new `value` is, if it is a head of the dataset whose hash is `key`, signed by its owners as far
+/// as they are known here.
+pub(crate) fn rank_head(store: &Store, key: &[u8], value: &[u8]) -> Option<HeadRank> {
+    if value.len() > HEAD_BYTES_MAX {
+        return None;
+    }
+    let signed = SignedRecord::decode(value).ok()?;
+    let fields = signed.as_head()?.fields();
+    if fields.dataset.hash().as_bytes() != key
+        || fields.issued_at > now().saturating_add(CLOCK_SKEW_MAX)
+    {
+        return None;
+    }
+    let state = store.dataset(&fields.dataset).ok().flatten();
+    let authorised = state.is_none_or(|state| state.owners().authorises(&signed).is_ok());
+    authorised.then_some(HeadRank {
+        sequence: fields.sequence,
+        issued_at: fields.issued_at.as_secs(),
+    })
+}
+
+/// Keeps what lies here announced, and heads that this node may sign fresh, until the network ends.
+pub(crate) async fn keep_announced(shared: Arc<Shared>, net: Net) {
+    let mut ticks = interval(ANNOUNCE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let versions = match shared.store.places() {
+            Ok(places) => places
+                .into_iter()
+                .map(|place| place.manifest)
+                .collect::<BTreeSet<_>>(),
+            Err(error) => {
+                tracing::warn!(%error, "cannot read what is to be announced");
+                continue;
+            }
+        };
+        let mut datasets = BTreeSet::new();
+        for manifest in versions {
+            net.provide(manifest.hash()).await;
+            if let Ok(Some(version)) = crate::resolve::version(&shared, manifest) {
+                datasets.insert(version.dataset());
+            }
+        }
+        for dataset in datasets {
+            net.provide(dataset.hash()).await;
+            freshen(&shared, dataset);
+            tell_head(&shared, &net, dataset).await;
+        }
+    }
+}
+
+pub(crate) async fn tell_head(shared: &Shared, net: &Net, dataset: DatasetId) {
+    let state = shared.store.dataset(&dataset).ok().flatten();
+    let Some(head) = state
+        .as_ref()
+        .and_then(DatasetState::newest_record)
+        .map(|head| head.bytes().to_vec())
+    else {
+        return;
+    };
+    net.gossip_head(head.clone()).await;
+    net.put_head(dataset, head).await;
+}
+
+/// Signs the head again if half of its life is over and the keys are here.
+fn freshen(shared: &Shared, dataset: DatasetId) {
+    let Ok(Some(state)) = shared.store.dataset(&dataset) else {
+        return;
+    };
+    let Some(head) = state.newest() else { return };
+    let fields = head.fields();
+    if fields.expires_at > now().saturating_add(shared.config.head_lifetime / 2) {
+        return;
+    }
+    match publish::sign_head(shared, &state, fields.sequence, fields.manifest) {
+        Ok(head) => learn_all(shared, &[head]),
+        Err(PublishError::Threshold { .. }) => {}
+        Err(error) => tracing::warn!(%dataset, %error, "cannot sign a head again"),
+    }
+}
+
+impl Shared {
+    /// Announces a version that was just published, if this node is on the network. Answers its link.
+    pub(crate) async fn announce(&self, signed: &Signed) -> String {
+        if let Some(net) = self.running_net() {
+            let tell = async {
+                net.provide(signed.manifest.hash()).await;
+                net.provide(signed.dataset.hash()).await;
+                tell_head(self, net, signed.dataset).await;
+            };
+            if timeout(TELL_MAX, tell).await.is_err() {
+                tracing::debug!("announcing takes long: it is done again later");
+            }
+        }
+        self.link(signed.dataset.into(), &signed.name).await
+    }
+
+    /// Announces that this node fetches a version, and so serves parts of it.
+    pub(crate) async fn announce_fetch(&self, net: &Net, version: &Version) {
+        net.provide(version.id.hash()).await;
+        net.provide(version.dataset().hash()).await;
+    }
+
+    /// A link with the name, and the addresses of this node if it listens.
+    pub(crate) async fn link(&self, id: RecordId, name: &str) -> String {
+        let mut addresses = self.addresses().await;
+        let loopback =
+            |address: &String| address.starts_with("/ip4/127.") || address.starts_with("/ip6/::1/");
+        if addresses.iter().any(|address| !loopback(address)) {
+            addresses.retain(|address| !loopback(address));
+        }
+        addresses.truncate(LINK_ADDRESSES_MAX);
+        let link = Link::new(id, Some(name.to_owned()), addresses);
+        link.unwrap_or_else(|_| Link::from(id)).to_string()
+    }
+}

@@ -1,0 +1,378 @@
+//! Looking: what is here, what a version is, its history, its files, what changed, whom this node sees.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use opendag_protocol::{DatasetPath, ManifestId, RecordId, Timestamp, record::SignedRecord};
+use tokio::time::timeout;
+
+use crate::{
+    export,
+    fault::Fault,
+    fetch::{
+        FetchError,
+        table::{self, Wanted},
+    },
+    net::NetError,
+    node::Shared,
+    ops::{DiffRequest, Event, FileInfo, LinkRequest, PeerInfo, PlaceInfo, VersionInfo},
+    report::Reporter,
+    resolve::{self, ResolveError, Version, Wish, now},
+    selection::Selection,
+    store::{Place, StoreError},
+};
+
+/// How long the network is asked, unless the user says.
+const FIND_MAX: Duration = Duration::from_secs(60);
+/// Files in one event: a line of JSON stays readable by any tool.
+const FILES_PER_EVENT: usize = 1000;
+
+/// Why there is nothing to show.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InspectError {
+    /// The link leads nowhere.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// The description cannot be had.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A command that needs a link got none.
+    #[error("this command needs a link, an id or the name of a dataset")]
+    NoLink,
+    /// No peer gave the table.
+    #[error("no peer gave the file table within {} s; name a peer that has it with --peer", .0.as_secs())]
+    NoTable(Duration),
+    /// The network did not start.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl InspectError {
+    /// Who is to blame.
+    #[must_use]
+    pub(crate) fn fault(&self) -> Fault {
+        match self {
+            Self::Resolve(error) => error.fault(),
+            Self::Fetch(error) => error.fault(),
+            Self::NoLink => Fault::Input,
+            Self::NoTable(_) => Fault::NotFound,
+            Self::Net(_) | Self::Store(_) => Fault::Local,
+        }
+    }
+}
+
+/// The version that a request is about: as it is known here, or found in the network.
+async fn version(
+    shared: &Arc<Shared>,
+    request: &LinkRequest,
+    report: &Reporter,
+) -> Result<(Version, Wish), InspectError> {
+    let text = request.link.as_deref().ok_or(InspectError::NoLink)?;
+    let wish = Wish::parse(shared, text, Path::new("/"), &request.peers)?;
+    if let (Some(known), true) = (resolve::local(shared, wish.id)?, request.peers.is_empty()) {
+        return Ok((known, wish));
+    }
+    let within = request.timeout_ms.map_or(FIND_MAX, Duration::from_millis);
+    let net = shared.net().await?;
+    Ok((
+        resolve::resolve(shared, &net, &wish, within, report).await?,
+        wish,
+    ))
+}
+
+/// Everything that lies here, newest first.
+pub(crate) async fn ls(shared: &Arc<Shared>, request: &LinkRequest) -> Result<Event, InspectError> {
+    let only = match &request.link {
+        Some(text) => Some(Wish::parse(shared, text, Path::new("/"), &[])?.id),
+        None => None,
+    };
+    let mut versions = Vec::new();
+    let mut manifests: Vec<_> = shared
+        .store
+        .places()?
+        .into_iter()
+        .map(|place| place.manifest)
+        .collect();
+    manifests.sort_unstable();
+    manifests.dedup();
+    for manifest in manifests {
+        let Some(version) = resolve::version(shared, manifest)? else {
+            continue;
+        };
+        let wanted = only.is_none_or(|id| id == manifest.into() || id == version.dataset().into());
+        if wanted {
+            versions.push(info(shared, &version).await?);
+        }
+    }
+    versions.sort_by_key(|version| std::cmp::Reverse((version.created_at, version.sequence)));
+    Ok(Event::Versions { versions })
+}
+
+/// One version.
+pub(crate) async fn show(
+    shared: &Arc<Shared>,
+    request: &LinkRequest,
+    report: &Reporter,
+) -> Result<Event, InspectError> {
+    let (version, _) = version(shared, request, report).await?;
+    Ok(Event::Versions {
+        versions: vec![info(shared, &version).await?],
+    })
+}
+
+/// The versions of a dataset that are known here, newest first.
+pub(crate) async fn log(
+    shared: &Arc<Shared>,
+    request: &LinkRequest,
+    report: &Reporter,
+) -> Result<Event, InspectError> {
+    let (newest, _) = version(shared, request, report).await?;
+    let mut versions = Vec::new();
+    let known: Vec<ManifestId> = newest.state.manifests().map(|(_, id)| id).rev().collect();
+    for manifest in known {
+        if let Some(version) = resolve::version(shared, manifest)? {
+            versions.push(info(shared, &version).await?);
+        }
+    }
+    Ok(Event::Versions { versions })
+}
+
+/// The files of a version, some in each event.
+pub(crate) async fn files(
+    shared: &Arc<Shared>,
+    request: &LinkRequest,
+    report: &Reporter,
+) -> Result<Event, InspectError> {
+    let mut files: VecDeque<_> = wanted(shared, request, report)
+        .await?
+        .iter()
+        .map(file_info)
+        .collect();
+    while files.len() > FILES_PER_EVENT {
+        let part = files.drain(..FILES_PER_EVENT).collect();
+        report.send(Event::Files { files: part }).await;
+    }
+    Ok(Event::Files {
+        files: files.into(),
+    })
+}
+
+/// What changed between two versions.
+pub(crate) async fn diff(
+    shared: &Arc<Shared>,
+    request: &DiffRequest,
+    report: &Reporter,
+) -> Result<Event, InspectError> {
+    let by_path = |wanted: Vec<Wanted>| -> BTreeMap<DatasetPath, FileInfo> {
+        wanted
+            .iter()
+            .map(|wanted| (wanted.entry.path().clone(), file_info(wanted)))
+            .collect()
+    };
+    let mut old = by_path(wanted(shared, &request.from, report).await?);
+    let (mut added, mut changed) = (Vec::new(), Vec::new());
+    for (path, file) in by_path(wanted(shared, &request.to, report).await?) {
+        match old.remove(&path) {
+            None => added.push(file),
+            Some(before) if before != file => changed.push(file),
+            Some(_) => {}
+        }
+    }
+    Ok(Event::Diff {
+        added,
+        removed: old.into_values().collect(),
+        changed,
+    })
+}
+
+/// The table of a version: from here, or from its swarm.
+async fn wanted(
+    shared: &Arc<Shared>,
+    request: &LinkRequest,
+    report: &Reporter,
+) -> Result<Vec<Wanted>, InspectError> {
+    let (version, wish) = version(shared, request, report).await?;
+    let all = Selection::new(&[], &[]).map_err(FetchError::from)?;
+    if let Ok(here) = table::local(shared, &version, &all).await {
+        return Ok(here);
+    }
+    let within = request.timeout_ms.map_or(FIND_MAX, Duration::from_millis);
+    let net = shared.net().await?;
+    let mut describe = table::Describe::join(shared, &net, &version, &wish);
+    let wanted = timeout(within, describe.wanted(&version, &all)).await;
+    Ok(wanted.map_err(|_| InspectError::NoTable(within))??)
+}
+
+fn file_info(wanted: &Wanted) -> FileInfo {
+    let entry = &wanted.entry;
+    FileInfo {
+        path: entry.path().to_string(),
+        size: entry.size(),
+        blake3: entry.hash(),
+    }
+}
+
+/// The records of a version as a file carries them.
+pub(crate) async fn export(
+    shared: &Arc<Shared>,
+    request: &LinkRequest,
+    report: &Reporter,
+) -> Result<Event, InspectError> {
+    let (version, _) = version(shared, request, report).await?;
+    let mut records: Vec<&SignedRecord> = version.state.owners().records().collect();
+    records.push(&version.record);
+    records.extend(version.state.newest_record());
+    let records = records
+        .into_iter()
+        .map(|record| export::encode_record(record.bytes()))
+        .collect();
+    Ok(Event::Exported {
+        manifest: version.id,
+        name: version.name(),
+        records,
+    })
+}
+
+/// Whom this node sees.
+pub(crate) async fn peers(shared: &Shared) -> Event {
+    let peers = match shared.running_net() {
+        Some(net) => net.peers().await,
+        None => Vec::new(),
+    };
+    let info = |peer: crate::net::PeerInfo| PeerInfo {
+        peer: peer.peer.to_string(),
+        addresses: peer.addresses.iter().map(ToString::to_string).collect(),
+        agent: peer.agent,
+        rtt_ms: peer
+            .rtt
+            .map(|rtt| u64::try_from(rtt.as_millis()).unwrap_or(u64::MAX)),
+    };
+    Event::Peers {
+        peers: peers.into_iter().map(info).collect(),
+    }
+}
+
+/// What goes on.
+pub(crate) async fn status(shared: &Shared) -> Result<Event, InspectError> {
+    let mut counters = shared.counters.table();
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    counters.insert("answers_running".to_owned(), count(shared.slots.running()));
+    counters.insert(
+        "fetches_running".to_owned(),
+        count(shared.sessions.running().len()),
+    );
+    counters.insert("places".to_owned(), count(shared.store.places()?.len()));
+    if let Some(net) = shared.running_net() {
+        counters.insert("peers".to_owned(), count(net.peers().await.len()));
+    }
+    Ok(Event::Status {
+        counters,
+        running: shared.running.list(),
+    })
+}
+
+async fn info(shared: &Arc<Shared>, version: &Version) -> Result<VersionInfo, InspectError> {
+    let fields = version.manifest().fields();
+    let state = &version.state;
+    let owners = state.owners().current().fields();
+    let newest = state.newest_manifest() == Some(version.id);
+    let mut places = Vec::new();
+    for place in shared.store.places_of(&version.id)? {
+        places.push(place_info(shared, version, &place).await?);
+    }
+    let id: RecordId = if newest {
+        version.dataset().into()
+    } else {
+        version.id.into()
+    };
+    Ok(VersionInfo {
+        dataset: version.dataset(),
+        manifest: version.id,
+        name: version.name(),
+        sequence: fields.sequence,
+        parent: fields.parent,
+        label: fields.label.clone(),
+        title: fields.title.clone(),
+        description: fields.description.clone(),
+        license: fields.license.clone(),
+        languages: fields.languages.clone(),
+        tags: fields.tags.clone(),
+        homepage: fields.homepage.clone(),
+        created_at: fields.created_at,
+        files: fields.files,
+        bytes: fields.bytes,
+        owners: owners.owners.iter().map(ToString::to_string).collect(),
+        threshold: owners.threshold,
+        derived_from: fields
+            .derived_from
+            .iter()
+            .map(|from| from.manifest)
+            .collect(),
+        newest,
+        head_expired_since: if newest {
+            state.head_expired_since(now())
+        } else {
+            None
+        },
+        equivocations: state
+            .manifests_at(fields.sequence)
+            .filter(|other| *other != version.id)
+            .collect(),
+        places,
+        link: shared.link(id, &version.name()).await,
+    })
+}
+
+async fn place_info(
+    shared: &Arc<Shared>,
+    version: &Version,
+    place: &Place,
+) -> Result<PlaceInfo, InspectError> {
+    let (mut shards, mut stale) = (0, 0);
+    let selection = Selection::new(&place.include, &place.exclude).map_err(FetchError::from)?;
+    // Without its table nothing can be said of the files.
+    if let Ok(wanted) = table::local(shared, version, &selection).await {
+        let (store, root) = (shared.store.clone(), place.root_id());
+        let count = move || {
+            for wanted in wanted {
+                let found = store.shard_find(wanted.entry.hash())?;
+                let here = found
+                    .iter()
+                    .find(|here| here.root == root && here.path == *wanted.entry.path());
+                match here {
+                    Some(here) if here.stale => stale += 1,
+                    Some(_) => shards += 1,
+                    None => {}
+                }
+            }
+            Ok::<_, StoreError>((shards, stale))
+        };
+        (shards, stale) = tokio::task::spawn_blocking(count)
+            .await
+            .map_err(|_| FetchError::Stopped)??;
+    }
+    let (path, kind) = (place.root.clone(), place.kind.as_str().to_owned());
+    Ok(PlaceInfo {
+        path,
+        kind,
+        pinned: place.pinned,
+        shards,
+        stale,
+    })
+}
+
+/// A day as `2026-11-22`, in UTC.
+pub(crate) fn date(at: Timestamp) -> String {
+    let at = std::time::UNIX_EPOCH.checked_add(Duration::from_secs(at.as_secs()));
+    let text = at
+        .map(|at| humantime::format_rfc3339_seconds(at).to_string())
+        .unwrap_or_default();
+    text.split('T').next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,332 @@
+//! Keeping: hash again what is on disk, let go, free space, rebuild the index.
+
+use std::{path::Path, sync::Arc};
+
+use opendag_protocol::ManifestId;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    disk::{Confined, DiskError},
+    fault::Fault,
+    fetch::{
+        self, FetchError,
+        table::{self, Wanted},
+    },
+    node::Shared,
+    ops::{BadShard, Event, FetchRequest, LinkRequest, VerifyRequest},
+    report::{Meter, Reporter},
+    resolve::{self, ResolveError, Wish},
+    selection::Selection,
+    store::{Digests, HashError, Place, PlaceKind, StoreError},
+};
+
+/// Why something could not be kept, checked or let go.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeepError {
+    /// The link leads nowhere.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// The description of a version is not here, or a repair failed.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A command that needs a link got none.
+    #[error("this command needs a link, an id or the name of a dataset")]
+    NoLink,
+    /// It does not lie here.
+    #[error("\"{0}\" does not lie on this node; see `opendag ls`")]
+    NotHere(String),
+    /// It is being fetched.
+    #[error("\"{0}\" is being fetched; stop the fetch first")]
+    Running(String),
+    /// The user stopped it.
+    #[error("stopped")]
+    Cancelled,
+    /// A task died.
+    #[error("a task stopped unexpectedly")]
+    Stopped,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl KeepError {
+    /// Who is to blame.
+    #[must_use]
+    pub(crate) fn fault(&self) -> Fault {
+        match self {
+            Self::Resolve(error) => error.fault(),
+            Self::Fetch(error) => error.fault(),
+            Self::NoLink | Self::NotHere(_) | Self::Running(_) => Fault::Input,
+            Self::Cancelled | Self::Stopped | Self::Store(_) => Fault::Local,
+        }
+    }
+}
+
+/// The places that a link means: of one version, or of all versions of a dataset. Without a link all.
+fn places(shared: &Shared, link: Option<&str>) -> Result<Vec<Place>, KeepError> {
+    let all = shared.store.places()?;
+    let Some(link) = link else { return Ok(all) };
+    let wish = Wish::parse(shared, link, Path::new("/"), &[])?;
+    let mut meant = Vec::new();
+    for place in all {
+        let version = resolve::version(shared, place.manifest)?;
+        let dataset = version.map(|version| version.dataset().into());
+        if wish.id == place.manifest.into() || Some(wish.id) == dataset {
+            meant.push(place);
+        }
+    }
+    if meant.is_empty() {
+        Err(KeepError::NotHere(link.to_owned()))
+    } else {
+        Ok(meant)
+    }
+}
+
+/// Hashes everything again.
+pub(crate) async fn verify(
+    shared: &Arc<Shared>,
+    request: &VerifyRequest,
+    report: &Reporter,
+    cancel: &CancellationToken,
+) -> Result<Event, KeepError> {
+    let mut jobs = Vec::new();
+    for place in places(shared, request.link.as_deref())? {
+        let Some(version) = resolve::version(shared, place.manifest)? else {
+            continue;
+        };
+        let selection = Selection::new(&place.include, &place.exclude).map_err(FetchError::from)?;
+        let wanted = table::local(shared, &version, &selection).await?;
+        jobs.push((place, wanted));
+    }
+    let files = jobs
+        .iter()
+        .map(|(_, wanted)| u64::try_from(wanted.len()).unwrap_or(0))
+        .sum();
+    let bytes = jobs
+        .iter()
+        .flat_map(|(_, wanted)| wanted)
+        .map(|wanted| wanted.entry.size())
+        .sum();
+    let mut meter = Meter::new(report.clone(), "verify", files, bytes);
+    let mut bad = Vec::new();
+    for (place, wanted) in jobs {
+        let (shared_check, cancel_check) = (shared.clone(), cancel.clone());
+        let check = move || {
+            let found = check(&shared_check, &place, &wanted, &mut meter, &cancel_check);
+            (place, meter, found)
+        };
+        let (place, meter_back, found) = tokio::task::spawn_blocking(check)
+            .await
+            .map_err(|_| KeepError::Stopped)?;
+        meter = meter_back;
+        let mut found = found?;
+        if request.repair
+            && !found.is_empty()
+            && matches!(place.kind, PlaceKind::Fetched | PlaceKind::Mirrored)
+        {
+            repair(shared, &place, &mut found, report, cancel).await?;
+        }
+        bad.extend(found);
+    }
+    meter.tell();
+    Ok(Event::Verified {
+        shards: meter.now.files,
+        bytes: meter.now.bytes,
+        bad,
+    })
+}
+
+/// Hashes the files of one place. Blocks.
+fn check(
+    shared: &Shared,
+    place: &Place,
+    wanted: &[Wanted],
+    meter: &mut Meter,
+    cancel: &CancellationToken,
+) -> Result<Vec<BadShard>, KeepError> {
+    let mut bad = Vec::new();
+    let root = Confined::open(&place.root);
+    for wanted in wanted {
+        if cancel.is_cancelled() {
+            return Err(KeepError::Cancelled);
+        }
+        let entry = &wanted.entry;
+        let file = place.root.join(entry.path().as_str());
+        let opened = root.as_ref().map_err(ToString::to_string).and_then(|root| {
+            root.open_read(entry.path())
+                .map_err(|error| problem(&error))
+        });
+        let problem = opened.map_or_else(Some, |opened| {
+            let outboards = shared.store.outboards();
+            match outboards.hash_file(&opened, &file, Digests::Blake3, &mut |block| {
+                meter.now.bytes += u64::try_from(block.len()).unwrap_or(0);
+                meter.tick();
+            }) {
+                Ok(hashed) if hashed.hash == entry.hash() => None,
+                Ok(_) | Err(HashError::Changed { .. }) => Some("changed".to_owned()),
+                Err(HashError::Disk(error)) => Some(format!("unreadable: {error}")),
+            }
+        });
+        meter.now.files += 1;
+        if let Some(problem) = problem {
+            mark_stale(shared, place, wanted)?;
+            bad.push(BadShard {
+                manifest: place.manifest,
+                path: file,
+                problem,
+                repaired: false,
+            });
+        }
+    }
+    Ok(bad)
+}
+
+/// Notes that a file is not the shard any more, so that it is neither served nor announced.
+fn mark_stale(shared: &Shared, place: &Place, wanted: &Wanted) -> Result<(), StoreError> {
+    let (hash, root) = (wanted.entry.hash(), place.root_id());
+    for location in shared.store.shard_find(hash)? {
+        if location.root == root && location.path == *wanted.entry.path() {
+            shared.store.shard_mark_stale(hash, &location)?;
+        }
+    }
+    Ok(())
+}
+
+fn problem(error: &DiskError) -> String {
+    if error.is_not_found() {
+        "missing".to_owned()
+    } else {
+        format!("unreadable: {error}")
+    }
+}
+
+/// Fetches again what is bad, into a place that was fetched.
+async fn repair(
+    shared: &Arc<Shared>,
+    place: &Place,
+    bad: &mut [BadShard],
+    report: &Reporter,
+    cancel: &CancellationToken,
+) -> Result<(), KeepError> {
+    let request = FetchRequest {
+        link: place.manifest.to_string(),
+        output: Some(place.root.clone()),
+        cwd: place.root.clone(),
+        include: place.include.clone(),
+        exclude: place.exclude.clone(),
+        overwrite: true,
+        mirror: place.kind == PlaceKind::Mirrored,
+        ..FetchRequest::default()
+    };
+    match fetch::fetch(shared, &request, report, cancel).await {
+        Ok(_) => bad.iter_mut().for_each(|bad| bad.repaired = true),
+        Err(error) => {
+            report
+                .warn(format!("Cannot repair {}: {error}", place.root.display()))
+                .await;
+        }
+    }
+    Ok(())
+}
+
+/// Lets go: `gc` may free it.
+pub(crate) async fn unpin(shared: &Arc<Shared>, request: &LinkRequest) -> Result<Event, KeepError> {
+    let link = request.link.as_deref().ok_or(KeepError::NoLink)?;
+    let places = places(shared, Some(link))?;
+    let count = places.len();
+    for place in places {
+        shared
+            .store
+            .set_pinned(&place.manifest, &place.root, false)?;
+    }
+    let message = format!(
+        "{link} is no longer pinned in {count} place(s); `opendag gc` frees what this node keeps of it"
+    );
+    Ok(Event::Changed {
+        message,
+        freed_bytes: 0,
+    })
+}
+
+/// Pins what lies here already; false if it does not.
+pub(crate) fn pin(shared: &Shared, manifest: ManifestId) -> Result<bool, StoreError> {
+    let here: Vec<_> = shared
+        .store
+        .places()?
+        .into_iter()
+        .filter(|place| place.manifest == manifest)
+        .collect();
+    for place in &here {
+        shared
+            .store
+            .set_pinned(&place.manifest, &place.root, true)?;
+    }
+    Ok(!here.is_empty())
+}
+
+/// Lets go and frees at once. Files that lie outside of the data directory are the user's and stay.
+pub(crate) async fn rm(shared: &Arc<Shared>, request: &LinkRequest) -> Result<Event, KeepError> {
+    let link = request.link.as_deref().ok_or(KeepError::NoLink)?;
+    let places = places(shared, Some(link))?;
+    free(shared, places, link).await
+}
+
+/// Frees what is not pinned.
+pub(crate) async fn gc(shared: &Arc<Shared>) -> Result<Event, KeepError> {
+    let loose = shared
+        .store
+        .places()?
+        .into_iter()
+        .filter(|place| !place.pinned)
+        .collect();
+    free(shared, loose, "what is not pinned").await
+}
+
+async fn free(shared: &Arc<Shared>, places: Vec<Place>, what: &str) -> Result<Event, KeepError> {
+    if places
+        .iter()
+        .any(|place| shared.sessions.get(&place.manifest).is_some())
+    {
+        return Err(KeepError::Running(what.to_owned()));
+    }
+    let mut freed_bytes = 0;
+    let count = places.len();
+    let outside = places.iter().filter(|place| !place.kind.is_ours()).count();
+    for place in places {
+        freed_bytes += shared.store.remove_place(&place).await?;
+        let still = shared
+            .store
+            .places()?
+            .iter()
+            .any(|other| other.manifest == place.manifest);
+        if let (Some(net), false) = (shared.running_net(), still) {
+            net.stop_providing(place.manifest.hash()).await;
+        }
+    }
+    let stay = if outside > 0 {
+        "; files outside of the data directory were left where they are"
+    } else {
+        ""
+    };
+    freed_bytes += shared.store.collect().await?;
+    let message = format!("removed {what} from {count} place(s){stay}");
+    Ok(Event::Changed {
+        message,
+        freed_bytes,
+    })
+}
+
+/// Rebuilds the index.
+pub(crate) async fn reindex(shared: &Arc<Shared>) -> Result<Event, KeepError> {
+    let store = shared.store.clone();
+    tokio::task::spawn_blocking(move || store.reindex())
+        .await
+        .map_err(|_| KeepError::Stopped)??;
+    let (places, datasets) = (shared.store.places()?.len(), shared.store.datasets()?.len());
+    let message =
+        format!("the index was rebuilt: {datasets} datasets are known, {places} versions lie here");
+    Ok(Event::Changed {
+        message,
+        freed_bytes: 0,
+    })
+}

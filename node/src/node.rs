@@ -1,0 +1,373 @@
+//! The node: one data directory, one store, one network, and the tasks that serve others.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use libp2p::{Multiaddr, PeerId, identity::ed25519};
+use opendag_protocol::{
+    ManifestId,
+    wire::{BoundedBytes, BoundedVec},
+};
+use tokio::sync::OnceCell;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    announce,
+    config::Config,
+    fault::Fault,
+    flow::Flow,
+    holdings::Sessions,
+    net::{HeadValidator, Inbound, Net, NetConfig, NetError, PeerAddr},
+    ops::Event,
+    place::Places,
+    serve::{self, Slots},
+    store::{DataDir, DataDirError, Keys, Store, StoreError},
+};
+
+/// Folder of mirrored versions, below the data directory.
+const MIRRORS: &str = "mirrors";
+
+/// What a node is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It runs on and serves: it is on the network from the start and helps to run the DHT.
+    Daemon,
+    /// It lasts as long as one command: it goes on the network when it must.
+    Command,
+}
+
+/// How to start a node.
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    /// The data directory.
+    pub data_dir: PathBuf,
+    /// Its configuration.
+    pub config: Config,
+    /// What it is for.
+    pub role: Role,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The store does not open.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The network does not start.
+    #[error(transparent)]
+    Net(#[from] NetError),
+}
+
+impl NodeError {
+    /// Who is to blame.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        Fault::Local
+    }
+}
+
+/// A running node; clones share it. [`Node::shutdown`] ends it in order; dropped, it just stops.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What all parts of a node share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) data_dir: DataDir,
+    pub(crate) config: Config,
+    pub(crate) role: Role,
+    pub(crate) store: Store,
+    pub(crate) sessions: Sessions,
+    pub(crate) places: Places,
+    pub(crate) slots: Slots,
+    pub(crate) upload: Flow,
+    pub(crate) download: Flow,
+    pub(crate) counters: Counters,
+    pub(crate) peers: KnownPeers,
+    pub(crate) running: Running,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    net: OnceCell<Net>,
+    peer: PeerId,
+    key_seed: zeroize::Zeroizing<[u8; 32]>,
+}
+
+impl Node {
+    /// Opens the data directory and starts what the role needs.
+    ///
+    /// # Errors
+    /// [`NodeError`]; a second process on one data directory gets [`DataDirError::Locked`].
+    pub async fn start(options: NodeOptions) -> Result<Self, NodeError> {
+        let data_dir = DataDir::open(&options.data_dir)?;
+        let store = Store::open(&data_dir).await?;
+        let key_seed = data_dir.identity()?;
+        let config = options.config;
+        let shared = Arc::new(Shared {
+            peer: peer_id_of(&key_seed)?,
+            places: Places::new(store.clone()),
+            upload: Flow::new(config.upload_limit),
+            download: Flow::new(config.download_limit),
+            data_dir,
+            config,
+            role: options.role,
+            store,
+            sessions: Sessions::default(),
+            slots: Slots::default(),
+            counters: Counters::default(),
+            peers: KnownPeers::default(),
+            running: Running::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            net: OnceCell::new(),
+            key_seed,
+        });
+        if options.role == Role::Daemon {
+            shared.net().await?;
+        }
+        Ok(Self { shared })
+    }
+
+    /// Who and where this node is, as [`Event::Ready`]. The daemon adds where its listeners are.
+    pub async fn ready(&self) -> Event {
+        let addresses = self.shared.addresses().await;
+        Event::Ready {
+            peer: self.shared.peer.to_string(),
+            addresses,
+            api: None,
+            gateway: None,
+        }
+    }
+
+    /// Ends running operations and tasks, and the network. What was acknowledged is durable already.
+    pub async fn shutdown(&self) {
+        self.shared.stop.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+        if let Some(net) = self.shared.net.get() {
+            net.shutdown().await;
+        }
+        if let Err(error) = self.shared.store.shutdown().await {
+            tracing::warn!(%error, "the store did not close in order");
+        }
+    }
+}
+
+impl Shared {
+    /// The network; it starts at the first call.
+    pub(crate) async fn net(self: &Arc<Self>) -> Result<Net, NetError> {
+        self.net.get_or_try_init(|| self.start_net()).await.cloned()
+    }
+
+    /// The network, if it runs.
+    pub(crate) fn running_net(&self) -> Option<&Net> {
+        self.net.get()
+    }
+
+    async fn start_net(self: &Arc<Self>) -> Result<Net, NetError> {
+        let (net, inbound) = Net::start(NetConfig {
+            keypair_seed: *self.key_seed,
+            network: self.config.network.clone(),
+            listen: self.config.listen.clone(),
+            bootstrap: self.config.bootstrap.clone(),
+            dht: self.config.dht,
+            dht_server: self.role == Role::Daemon,
+            mdns: self.config.mdns,
+            validate_head: self.head_validator(),
+        })
+        .await?;
+        let Inbound { streams, events } = inbound;
+        let (stop, shared) = (self.stop.clone(), self.clone());
+        self.tasks
+            .spawn(stop.run_until_cancelled_owned(serve::run(shared, streams)));
+        let (stop, shared, handle) = (self.stop.clone(), self.clone(), net.clone());
+        self.tasks
+            .spawn(stop.run_until_cancelled_owned(announce::listen(shared, handle, events)));
+        if self.role == Role::Daemon {
+            let (stop, shared, handle) = (self.stop.clone(), self.clone(), net.clone());
+            self.tasks
+                .spawn(stop.run_until_cancelled_owned(announce::keep_announced(shared, handle)));
+        }
+        Ok(net)
+    }
+
+    fn head_validator(&self) -> HeadValidator {
+        let store = self.store.clone();
+        Arc::new(move |key, value| announce::rank_head(&store, key, value))
+    }
+
+    /// This node's id.
+    pub(crate) fn peer_id(&self) -> PeerId {
+        self.peer
+    }
+
+    /// Where this node listens, with `/p2p/<peer>`; nothing without a network.
+    pub(crate) async fn addresses(&self) -> Vec<String> {
+        match self.net.get() {
+            Some(net) => net
+                .listen_addrs()
+                .await
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// The publisher keys of this node.
+    pub(crate) fn keys(&self) -> Keys {
+        self.data_dir.keys()
+    }
+
+    /// Where a mirrored version lies.
+    pub(crate) fn mirror_folder(&self, manifest: ManifestId) -> PathBuf {
+        self.data_dir
+            .path()
+            .join(MIRRORS)
+            .join(manifest.to_string())
+    }
+
+    /// A number that differs from node to node: where a fetch starts among equals.
+    pub(crate) fn seed(&self) -> u64 {
+        let hash = opendag_protocol::Hash::of(&self.peer.to_bytes());
+        hash.as_bytes()
+            .iter()
+            .take(8)
+            .fold(0, |seed, byte| seed << 8 | u64::from(*byte))
+    }
+
+    /// A peer of a swarm as the wire carries it, if its addresses are known.
+    pub(crate) fn wire_address(&self, peer: PeerId) -> Option<opendag_protocol::wire::PeerAddr> {
+        let addresses = self.peers.get(&peer)?;
+        let mut addresses = addresses
+            .iter()
+            .filter_map(|address| BoundedBytes::try_from(address.to_vec()).ok());
+        let peer = BoundedBytes::try_from(peer.to_bytes()).ok()?;
+        Some(opendag_protocol::wire::PeerAddr {
+            peer,
+            addresses: BoundedVec::take_from(&mut addresses),
+        })
+    }
+
+    /// A peer that the wire named; `None` if it is none, or this node.
+    pub(crate) fn peer_address(
+        &self,
+        named: &opendag_protocol::wire::PeerAddr,
+    ) -> Option<PeerAddr> {
+        let peer = PeerId::from_bytes(&named.peer)
+            .ok()
+            .filter(|peer| *peer != self.peer)?;
+        let parse = |bytes: &BoundedBytes<_>| Multiaddr::try_from(bytes.to_vec()).ok();
+        let addrs = named.addresses.iter().filter_map(parse).collect();
+        Some(PeerAddr { peer, addrs })
+    }
+}
+
+/// Bytes that went over the network since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.sent
+            .fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    pub(crate) fn received(&self, bytes: u64) {
+        self.received.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Names and numbers, for `status`.
+    pub(crate) fn table(&self) -> BTreeMap<String, u64> {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        BTreeMap::from([
+            ("sent_bytes".to_owned(), read(&self.sent)),
+            ("received_bytes".to_owned(), read(&self.received)),
+        ])
+    }
+}
+
+/// Addresses of connected peers, for peer exchange. Bounded by the number of connections.
+#[derive(Debug, Default)]
+pub(crate) struct KnownPeers(Mutex<BTreeMap<PeerId, Vec<Multiaddr>>>);
+
+impl KnownPeers {
+    fn get(&self, peer: &PeerId) -> Option<Vec<Multiaddr>> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(peer)
+            .cloned()
+    }
+
+    /// Replaces what is known.
+    pub(crate) fn set(&self, peers: BTreeMap<PeerId, Vec<Multiaddr>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = peers;
+    }
+}
+
+/// The operations that run now, a sentence each.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Running(Arc<Mutex<BTreeMap<u64, String>>>);
+
+impl Running {
+    /// An operation runs until the answer is dropped.
+    pub(crate) fn begin(&self, what: String) -> RunningGuard {
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = running.last_key_value().map_or(0, |(id, _)| id + 1);
+        running.insert(id, what);
+        RunningGuard {
+            running: self.clone(),
+            id,
+        }
+    }
+
+    /// All that runs.
+    pub(crate) fn list(&self) -> Vec<String> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+}
+
+/// See [`Running::begin`].
+#[derive(Debug)]
+pub(crate) struct RunningGuard {
+    running: Running,
+    id: u64,
+}
+
+impl Drop for RunningGuard {
+    fn drop(&mut self) {
+        self.running
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.id);
+    }
+}
+
+/// The id that belongs to a node's key.
+fn peer_id_of(seed: &[u8; 32]) -> Result<PeerId, NetError> {
+    let mut seed = zeroize::Zeroizing::new(*seed);
+    let secret = ed25519::SecretKey::try_from_bytes(seed.as_mut())
+        .map_err(|error| NetError::Key(Box::new(error)))?;
+    let keypair = ed25519::Keypair::from(secret);
+    Ok(libp2p::identity::PublicKey::from(keypair.public()).to_peer_id())
+}

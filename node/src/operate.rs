@@ -1,0 +1,147 @@
+//! Carrying out operations: from a request to the event that closes it.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    fault::Fault,
+    fetch, inspect, keep,
+    node::{Node, Shared},
+    ops::{Event, Operate, Operation},
+    owners, publish,
+    report::Reporter,
+};
+
+/// An operation that is stopped may make durable what it has for so long.
+const STOP_MAX: Duration = Duration::from_secs(4);
+
+/// A failure as the user is told.
+pub(crate) struct Failure {
+    pub(crate) message: String,
+    pub(crate) fault: Fault,
+}
+
+impl From<Failure> for Event {
+    fn from(failure: Failure) -> Self {
+        Self::Failed {
+            message: sentence(&failure.message),
+            exit_code: failure.fault.exit_code(),
+        }
+    }
+}
+
+/// Begins with a capital letter, ends with a full stop.
+fn sentence(message: &str) -> String {
+    let mut chars = message.chars();
+    let first: String = chars
+        .next()
+        .map(|first| first.to_uppercase().collect())
+        .unwrap_or_default();
+    let stop = if message.ends_with(['.', '!', '?']) {
+        ""
+    } else {
+        "."
+    };
+    format!("{first}{}{stop}", chars.as_str())
+}
+
+macro_rules! failures {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self { message: error.to_string(), fault: error.fault() }
+            }
+        }
+    )+};
+}
+
+failures!(
+    fetch::FetchError,
+    publish::PublishError,
+    inspect::InspectError,
+    keep::KeepError,
+    owners::OwnersError
+);
+
+impl Operate for Node {
+    async fn run(&self, operation: Operation, events: mpsc::Sender<Event>) {
+        let cancel = self.shared.stop.child_token();
+        let stop_if_dropped = cancel.clone().drop_guard();
+        let report = Reporter::new(events.clone());
+        let work = carry_out(&self.shared, operation, &report, &cancel);
+        tokio::pin!(work);
+        let closing = tokio::select! {
+            closing = &mut work => Some(closing),
+            () = events.closed() => {
+                cancel.cancel();
+                timeout(STOP_MAX, &mut work).await.ok()
+            }
+            () = cancel.cancelled() => timeout(STOP_MAX, &mut work).await.ok(),
+        };
+        if let Some(closing) = closing {
+            report.send(closing.unwrap_or_else(Event::from)).await;
+        }
+        drop(stop_if_dropped);
+    }
+}
+
+async fn carry_out(
+    shared: &Arc<Shared>,
+    operation: Operation,
+    report: &Reporter,
+    cancel: &CancellationToken,
+) -> Result<Event, Failure> {
+    let event = match operation {
+        Operation::Publish(request) => {
+            let _running = shared.running.begin(format!(
+                "publish {} as {}",
+                request.path.display(),
+                request.name
+            ));
+            publish::publish(shared, &request, report, cancel).await?
+        }
+        Operation::Fetch(request) => {
+            let _running = shared.running.begin(format!("fetch {}", request.link));
+            fetch::fetch(shared, &request, report, cancel).await?
+        }
+        Operation::Ls(request) => inspect::ls(shared, &request).await?,
+        Operation::Show(request) => inspect::show(shared, &request, report).await?,
+        Operation::Files(request) => inspect::files(shared, &request, report).await?,
+        Operation::Log(request) => inspect::log(shared, &request, report).await?,
+        Operation::Diff(request) => inspect::diff(shared, &request, report).await?,
+        Operation::Export(request) => inspect::export(shared, &request, report).await?,
+        Operation::Verify(request) => {
+            let _running = shared.running.begin("verify".to_owned());
+            keep::verify(shared, &request, report, cancel).await?
+        }
+        Operation::Unpin(request) => keep::unpin(shared, &request).await?,
+        Operation::Rm(request) => keep::rm(shared, &request).await?,
+        Operation::Gc => keep::gc(shared).await?,
+        Operation::Reindex => keep::reindex(shared).await?,
+        Operation::Rotate(request) => owners::rotate(shared, &request).await?,
+        Operation::Keys => owners::keys(shared)?,
+        Operation::KeyNew(request) => owners::new(shared, &request)?,
+        Operation::KeyExport(request) => owners::export(shared, &request)?,
+        Operation::KeyImport(request) => owners::import(shared, &request)?,
+        Operation::Id => Event::Id {
+            peer: shared.peer_id().to_string(),
+            addresses: shared.addresses().await,
+        },
+        Operation::Peers => inspect::peers(shared).await,
+        Operation::Status => inspect::status(shared).await?,
+    };
+    Ok(event)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_sentences() {
+        assert_eq!(sentence("cannot read x"), "Cannot read x.");
+        assert_eq!(sentence("Is it?"), "Is it?");
+    }
+}
