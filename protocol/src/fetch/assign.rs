@@ -4,7 +4,8 @@ use super::{
     Fetch, Output, PeerKey,
     peers::Class,
     queue::Queue,
-    shards::{Room, Slot, Take},
+    shard::{Room, Take},
+    shards::Slot,
 };
 use crate::{time::Time, wire::GroupRange};
 

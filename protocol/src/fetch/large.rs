@@ -6,7 +6,7 @@ use super::{
     FetchConfig, ShardSpec,
     bits::Bits,
     queue::spread,
-    shards::{Room, Take},
+    shard::{Room, Take},
 };
 use crate::{
     limits::CHUNK_GROUP_BYTES,
@@ -15,6 +15,9 @@ use crate::{
 
 /// Shards of fewer pieces are fetched from their beginning by every node.
 const PIECES_TO_SPREAD: usize = 64;
+
+/// From so many pieces on, pieces grow instead: 16 GiB in pieces of 128 KiB.
+const PIECES_ENOUGH: u64 = 1 << 17;
 
 /// What is here and what is wanted of a shard that is fetched in pieces.
 ///
@@ -36,8 +39,8 @@ pub(super) struct Large {
 
 impl Large {
     pub(super) fn new(config: &FetchConfig, spec: &ShardSpec) -> Self {
-        let piece_groups = (config.piece_bytes / CHUNK_GROUP_BYTES).max(1);
         let groups = groups_in(spec.size);
+        let piece_groups = piece_groups(config, groups);
         let pieces = usize::try_from(groups.div_ceil(piece_groups)).unwrap_or(usize::MAX);
         let mut large = Self {
             size: spec.size,
@@ -261,6 +264,17 @@ impl Large {
         );
         self.missing(&pieces)
     }
+}
+
+/// Groups in a piece: pieces grow with the shard up to the size of a request.
+pub(super) fn piece_groups(config: &FetchConfig, groups: u64) -> u64 {
+    let mut piece = (config.piece_bytes / CHUNK_GROUP_BYTES).max(1);
+    while groups.div_ceil(piece) > PIECES_ENOUGH
+        && piece * 2 * CHUNK_GROUP_BYTES <= config.request_bytes_max
+    {
+        piece *= 2;
+    }
+    piece
 }
 
 /// The piece at which this node starts with a shard.

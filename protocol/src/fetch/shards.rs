@@ -3,12 +3,12 @@
 use super::{
     FetchConfig, ShardSpec,
     bits::Mask,
-    large::Large,
-    queue::{Cursor, Level, Queue},
+    queue::{Cursor, Queue},
+    shard::{Room, Shard, Take},
 };
 use crate::{
     table::ShardIndex,
-    wire::{GroupRange, GroupRanges, groups_in},
+    wire::{GroupRange, GroupRanges},
 };
 
 /// The place of a shard in this fetch: shards that were not selected have none.
@@ -25,81 +25,10 @@ impl Slot {
     }
 }
 
-/// How far a shard is that is only asked for as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Wanted,
-    Asked,
-    Done,
-}
-
-#[derive(Debug)]
-enum State {
-    Small(Phase),
-    Large(Box<Large>),
-}
-
-/// One shard; kept small, there are millions.
-#[derive(Debug)]
-struct Shard {
-    index: ShardIndex,
-    size: u64,
-    /// Peers that claim it by itself.
-    holders: u16,
-    urgent: bool,
-    /// Where it stands in the queue.
-    queued: Option<Level>,
-    state: State,
-}
-
-impl Shard {
-    fn is_done(&self) -> bool {
-        match &self.state {
-            State::Small(phase) => *phase == Phase::Done,
-            State::Large(large) => large.is_done(),
-        }
-    }
-
-    /// Where it should stand in the queue.
-    fn level(&self) -> Option<Level> {
-        let (wanted, started) = match &self.state {
-            State::Small(phase) => (*phase == Phase::Wanted, false),
-            State::Large(large) => (large.is_wanted(), large.is_started()),
-        };
-        match (wanted, self.urgent, started) {
-            (false, _, _) => None,
-            (true, true, _) => Some(Level::URGENT),
-            (true, false, true) => Some(Level::STARTED),
-            (true, false, false) => Some(Level::of_holders(self.holders)),
-        }
-    }
-}
-
-/// How much a request may still take.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
-    /// Bytes up to which it should grow.
-    pub(super) aim: u64,
-    /// Bytes that its next item must not exceed.
-    pub(super) limit: u64,
-    /// Items that it may still take.
-    pub(super) items: usize,
-}
-
-/// What came of looking for something to ask in a shard.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Take {
-    /// Nothing there for this peer.
-    Nothing,
-    /// There is something, but it does not fit.
-    TooLarge,
-    /// These ranges, of so many bytes in all.
-    Ranges(Vec<GroupRange>, u64),
-}
-
 /// All shards of a fetch, and the queue of those with something to ask for.
 ///
-/// Invariant: a shard is in the queue, at its level, exactly if some of it is wanted.
+/// Invariants: a shard is in the queue, at its level, exactly if some of it is wanted; `done` and
+/// `bytes_done` are sums over the shards.
 #[derive(Debug)]
 pub(super) struct Shards {
     shards: Vec<Shard>,
@@ -111,28 +40,21 @@ pub(super) struct Shards {
 
 impl Shards {
     pub(super) fn new(config: &FetchConfig, specs: impl IntoIterator<Item = ShardSpec>) -> Self {
-        let mut shards: Vec<Shard> = specs
-            .into_iter()
-            .map(|spec| Shard::new(config, &spec))
-            .collect();
+        let specs = specs.into_iter();
+        let mut shards: Vec<Shard> = specs.map(|spec| Shard::new(config, &spec)).collect();
         shards.sort_by_key(|shard| shard.index);
         shards.dedup_by_key(|shard| shard.index);
         shards.truncate(usize::try_from(u32::MAX).unwrap_or(usize::MAX));
+        let sum =
+            |bytes_of: fn(&Shard) -> u64| shards.iter().map(bytes_of).fold(0, u64::saturating_add);
         let mut all = Self {
             queue: Queue::new(shards.len(), config.seed),
-            done: 0,
-            bytes_total: shards
-                .iter()
-                .map(|shard| shard.size)
-                .fold(0, u64::saturating_add),
-            bytes_done: shards
-                .iter()
-                .map(Shard::bytes_done)
-                .fold(0, u64::saturating_add),
+            done: shards.iter().filter(|shard| shard.is_done()).count(),
+            bytes_total: sum(|shard| shard.size),
+            bytes_done: sum(Shard::bytes_done),
             shards,
         };
         for slot in all.slots() {
-            all.done += usize::from(all.is_done(slot));
             all.requeue(slot);
         }
         all
@@ -157,10 +79,10 @@ impl Shards {
     }
 
     pub(super) fn slot_of(&self, index: ShardIndex) -> Option<Slot> {
-        self.shards
-            .binary_search_by_key(&index, |shard| shard.index)
-            .ok()
-            .map(Slot::new)
+        let found = self
+            .shards
+            .binary_search_by_key(&index, |shard| shard.index);
+        found.ok().map(Slot::new)
     }
 
     pub(super) fn index(&self, slot: Slot) -> ShardIndex {
@@ -178,11 +100,15 @@ impl Shards {
 
     /// Is it asked for as a whole only?
     pub(super) fn is_small(&self, slot: Slot) -> bool {
-        self.get(slot)
-            .is_none_or(|shard| matches!(shard.state, State::Small(_)))
+        self.get(slot).is_none_or(Shard::is_small)
     }
 
-    pub(super) fn len(&self) -> usize {
+    /// All groups of a shard.
+    pub(super) fn whole(&self, slot: Slot) -> GroupRanges {
+        self.get(slot).map(Shard::whole).unwrap_or_default()
+    }
+
+    pub(super) const fn len(&self) -> usize {
         self.shards.len()
     }
 
@@ -203,20 +129,11 @@ impl Shards {
         self.get(slot).map_or(0, |shard| shard.holders)
     }
 
-    /// One more peer claims it by itself.
-    pub(super) fn gain_holder(&mut self, slot: Slot) {
-        if let Some(shard) = self.get_mut(slot) {
-            shard.holders = shard.holders.saturating_add(1);
-        }
-        self.requeue(slot);
-    }
-
-    /// One peer less claims it by itself.
-    pub(super) fn lose_holder(&mut self, slot: Slot) {
-        if let Some(shard) = self.get_mut(slot) {
-            shard.holders = shard.holders.saturating_sub(1);
-        }
-        self.requeue(slot);
+    /// What of these groups is not here.
+    pub(super) fn missing(&self, slot: Slot, groups: &GroupRanges) -> GroupRanges {
+        self.get(slot)
+            .map(|shard| shard.missing(groups))
+            .unwrap_or_default()
     }
 
     /// The next shard with something to ask for that is in `mask`.
@@ -229,6 +146,20 @@ impl Shards {
         self.queue.next(cursor, mask, steps)
     }
 
+    /// One more peer claims it by itself.
+    pub(super) fn gain_holder(&mut self, slot: Slot) {
+        self.change(slot, |shard| {
+            shard.holders = shard.holders.saturating_add(1);
+        });
+    }
+
+    /// One peer less claims it by itself.
+    pub(super) fn lose_holder(&mut self, slot: Slot) {
+        self.change(slot, |shard| {
+            shard.holders = shard.holders.saturating_sub(1);
+        });
+    }
+
     /// Takes what is to be asked next in a shard, of the groups in `held` if the peer is limited.
     pub(super) fn take(
         &mut self,
@@ -237,155 +168,67 @@ impl Shards {
         room: Room,
         steps: &mut u64,
     ) -> Take {
-        let Some(shard) = self.get_mut(slot) else {
-            return Take::Nothing;
-        };
-        let taken = match &mut shard.state {
-            State::Small(phase) if *phase == Phase::Wanted => {
-                let range = GroupRange {
-                    first: 0,
-                    count: groups_in(shard.size),
-                };
-                if held.is_some_and(|held| !held.contains_all(range)) {
-                    Take::Nothing
-                } else if shard.size > room.limit {
-                    Take::TooLarge
-                } else {
-                    *phase = Phase::Asked;
-                    Take::Ranges(vec![range], shard.size)
-                }
-            }
-            State::Small(_) => Take::Nothing,
-            State::Large(large) => {
-                let taken = large.take(held, room, steps);
-                shard.urgent = large.is_urgent();
-                taken
-            }
-        };
-        self.requeue(slot);
-        taken
+        self.change(slot, |shard| shard.take(held, room, steps))
+            .unwrap_or(Take::Nothing)
     }
 
-    /// What was asked for will not come: it is wanted again, except what is here or what another
-    /// request still brings (`coming`). Is anything wanted again?
+    /// As [`Shard::release`].
     pub(super) fn release(
         &mut self,
         slot: Slot,
         groups: GroupRange,
         coming: Option<&GroupRanges>,
     ) -> bool {
-        let Some(shard) = self.get_mut(slot) else {
-            return false;
-        };
-        let released = match &mut shard.state {
-            State::Small(phase) => {
-                let released = *phase == Phase::Asked && coming.is_none_or(GroupRanges::is_empty);
-                if released {
-                    *phase = Phase::Wanted;
-                }
-                released
-            }
-            State::Large(large) => large.release(groups, coming),
-        };
-        self.requeue(slot);
-        released
+        self.change(slot, |shard| shard.release(groups, coming))
+            .unwrap_or(false)
     }
 
     /// Groups of a large shard are here. Returns the bytes that are new.
     pub(super) fn received(&mut self, slot: Slot, groups: GroupRange) -> u64 {
-        let Some(shard) = self.get_mut(slot) else {
-            return 0;
-        };
-        let State::Large(large) = &mut shard.state else {
-            return 0;
-        };
-        let was_done = large.is_done();
-        let new = large.received(groups);
-        let finished = !was_done && large.is_done();
-        self.bytes_done = self.bytes_done.saturating_add(new);
-        self.done += usize::from(finished);
-        self.requeue(slot);
-        new
+        self.gain(slot, |shard| shard.received(groups))
     }
 
     /// All of a small shard is here. Returns the bytes that are new.
     pub(super) fn received_small(&mut self, slot: Slot) -> u64 {
-        let Some(shard) = self.get_mut(slot) else {
-            return 0;
-        };
-        let State::Small(phase) = &mut shard.state else {
-            return 0;
-        };
-        if *phase == Phase::Done {
-            return 0;
-        }
-        *phase = Phase::Done;
-        shard.urgent = false;
-        let new = shard.size;
-        self.bytes_done = self.bytes_done.saturating_add(new);
-        self.done += 1;
-        self.requeue(slot);
-        new
-    }
-
-    /// What of these groups is not here.
-    pub(super) fn missing(&self, slot: Slot, groups: &GroupRanges) -> GroupRanges {
-        match self.get(slot).map(|shard| &shard.state) {
-            Some(State::Small(phase)) if *phase != Phase::Done => groups.clone(),
-            Some(State::Large(large)) => large.missing(groups),
-            Some(State::Small(_)) | None => GroupRanges::new(),
-        }
-    }
-
-    /// All groups of a shard.
-    pub(super) fn whole(&self, slot: Slot) -> GroupRanges {
-        GroupRanges::full(groups_in(self.size(slot)))
+        self.gain(slot, Shard::received_small)
     }
 
     /// Groups that were here are lost; a small shard as a whole. Was anything lost?
     pub(super) fn lose(&mut self, slot: Slot, groups: GroupRange) -> bool {
-        let Some(shard) = self.get_mut(slot) else {
-            return false;
-        };
-        let was_done = shard.is_done();
-        let lost = match &mut shard.state {
-            State::Small(phase) if *phase == Phase::Done && shard.size > 0 => {
-                *phase = Phase::Wanted;
-                shard.size
-            }
-            State::Small(_) => 0,
-            State::Large(large) => large.lose(groups),
-        };
-        let undone = was_done && lost > 0;
+        let was_done = self.is_done(slot);
+        let lost = self.change(slot, |shard| shard.lose(groups)).unwrap_or(0);
         self.bytes_done = self.bytes_done.saturating_sub(lost);
-        self.done -= usize::from(undone);
-        self.requeue(slot);
+        self.done -= usize::from(was_done && lost > 0);
         lost > 0
     }
 
     /// A reader waits for these groups.
     pub(super) fn prioritise(&mut self, index: ShardIndex, groups: GroupRange) {
-        let Some(slot) = self.slot_of(index) else {
-            return;
-        };
-        if let Some(shard) = self.get_mut(slot) {
-            shard.urgent = match &mut shard.state {
-                State::Small(phase) => *phase != Phase::Done,
-                State::Large(large) => large.prioritise(groups),
-            };
+        if let Some(slot) = self.slot_of(index) {
+            self.change(slot, |shard| shard.prioritise(groups));
         }
-        self.requeue(slot);
+    }
+
+    /// Makes a change that brings new bytes.
+    fn gain(&mut self, slot: Slot, change: impl FnOnce(&mut Shard) -> u64) -> u64 {
+        let was_done = self.is_done(slot);
+        let new = self.change(slot, change).unwrap_or(0);
+        self.bytes_done = self.bytes_done.saturating_add(new);
+        self.done += usize::from(!was_done && self.is_done(slot));
+        new
     }
 
     fn get(&self, slot: Slot) -> Option<&Shard> {
         self.shards.get(slot.at())
     }
 
-    fn get_mut(&mut self, slot: Slot) -> Option<&mut Shard> {
-        self.shards.get_mut(slot.at())
+    /// Changes a shard and puts it where it belongs in the queue.
+    fn change<T>(&mut self, slot: Slot, change: impl FnOnce(&mut Shard) -> T) -> Option<T> {
+        let changed = change(self.shards.get_mut(slot.at())?);
+        self.requeue(slot);
+        Some(changed)
     }
 
-    /// Puts a shard where it belongs in the queue.
     fn requeue(&mut self, slot: Slot) {
         let Some(shard) = self.shards.get_mut(slot.at()) else {
             return;
@@ -403,48 +246,15 @@ impl Shards {
     }
 }
 
-impl Shard {
-    fn new(config: &FetchConfig, spec: &ShardSpec) -> Self {
-        let state = if spec.size <= config.small_shard_bytes {
-            let done = spec.have.is_complete(groups_in(spec.size));
-            State::Small(if done { Phase::Done } else { Phase::Wanted })
-        } else {
-            State::Large(Box::new(Large::new(config, spec)))
-        };
-        Self {
-            index: spec.shard,
-            size: spec.size,
-            holders: 0,
-            urgent: false,
-            queued: None,
-            state,
-        }
-    }
-
-    fn bytes_done(&self) -> u64 {
-        match &self.state {
-            State::Small(Phase::Done) => self.size,
-            State::Small(_) => 0,
-            State::Large(large) => large.bytes_here(),
-        }
-    }
-}
-
 #[cfg(test)]
 impl Shards {
     /// The groups of a shard that are missing and in no request, by the shard's own account.
     pub(super) fn wanted(&self, slot: Slot) -> GroupRanges {
-        let shard = self.get(slot).unwrap();
-        assert_eq!(shard.level(), shard.queued);
-        match &shard.state {
-            State::Small(Phase::Wanted) => GroupRanges::full(groups_in(shard.size)),
-            State::Small(_) => GroupRanges::new(),
-            State::Large(large) => large.wanted_groups(),
-        }
+        self.get(slot).unwrap().wanted()
     }
 
     /// The groups of a shard that are not here.
     pub(super) fn all_missing(&self, slot: Slot) -> GroupRanges {
-        self.missing(slot, &GroupRanges::full(groups_in(self.size(slot))))
+        self.missing(slot, &self.whole(slot))
     }
 }

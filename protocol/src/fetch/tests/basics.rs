@@ -572,3 +572,24 @@ fn a_request_that_says_it_is_alive_does_not_time_out_before_its_deadline() {
         cancelled.is_some_and(|at| at >= deadline && at.since(deadline) < Duration::from_secs(1))
     );
 }
+
+#[test]
+fn pieces_grow_with_the_shard() {
+    let config = FetchConfig::default();
+    let bytes =
+        |size| crate::fetch::large::piece_groups(&config, groups_in(size)) * CHUNK_GROUP_BYTES;
+    let gib = 1024 * MIB;
+    let sizes = [
+        2 * MIB,
+        8 * gib,
+        16 * gib,
+        16 * gib + 1,
+        64 * gib,
+        100 * gib,
+        10_000 * gib,
+    ];
+    assert_eq!(
+        sizes.map(|size| bytes(size) / 1024),
+        [128, 128, 128, 256, 512, 1024, 1024]
+    );
+}

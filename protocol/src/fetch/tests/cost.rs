@@ -75,3 +75,9 @@ fn a_thousand_peers_with_a_tenth_of_50_000_shards_each() {
     let steps = sim.fetch.steps();
     assert!(steps <= 200 * u64::from(shards), "{steps} steps");
 }
+
+#[test]
+fn a_shard_takes_little_memory() {
+    // And a bit in each of nine sets, and one for each peer that does not hold the whole version.
+    assert!(size_of::<crate::fetch::shard::Shard>() <= 48);
+}
