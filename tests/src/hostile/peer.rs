@@ -32,7 +32,7 @@ impl Peer {
             dht: false,
             dht_server: false,
             mdns: false,
-            validate_head: Arc::new(|_, _| false),
+            validate_head: Arc::new(|_, _| None),
         };
         let (net, inbound) = runtime.block_on(Net::start(config))?;
         let addresses = runtime.block_on(net.listen_addrs());

@@ -27,7 +27,7 @@ async fn client() -> Result<Net> {
         dht: false,
         dht_server: false,
         mdns: false,
-        validate_head: Arc::new(|_, _| false),
+        validate_head: Arc::new(|_, _| None),
     };
     Ok(Net::start(config).await?.0)
 }
