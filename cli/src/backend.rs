@@ -1,12 +1,17 @@
 //! Who carries out operations: the running daemon of the data directory, or a node in this process.
 
 use opendag_node::{
+    Node, NodeOptions, Role,
     api::ApiClient,
+    config::Config,
     ops::{Event, Operate, Operation},
 };
 use tokio::sync::mpsc;
 
-use crate::{error::CliError, settings::Settings};
+use crate::{
+    error::{CliError, causes},
+    settings::Settings,
+};
 
 /// A running daemon or a node of our own.
 #[derive(Clone, Debug)]
@@ -23,12 +28,16 @@ impl Backend {
     /// # Errors
     /// The data directory or the configuration cannot be used.
     pub async fn open(settings: &Settings) -> Result<Self, CliError> {
-        let daemon = ApiClient::from_data_dir(&settings.data_dir)
-            .await
-            .map_err(|error| CliError::failed("The running daemon cannot be asked", &error))?;
-        match daemon {
+        let daemon = ApiClient::from_data_dir(&settings.data_dir).await;
+        let failed = |error| CliError::failed("The running daemon cannot be asked", &error);
+        match daemon.map_err(failed)? {
             Some(daemon) => Ok(Self::Daemon(daemon)),
-            None => Ok(Self::Local(start_node(settings).await?)),
+            None => {
+                let config = settings.config()?;
+                Ok(Self::Local(
+                    start_node(settings, config, Role::Command).await?,
+                ))
+            }
         }
     }
 
@@ -50,47 +59,21 @@ impl Operate for Backend {
     }
 }
 
-/// Stands where the node will.
-#[derive(Clone, Debug)]
-pub enum Node {}
-
-impl Node {
-    pub(crate) async fn ready(&self) -> Event {
-        match *self {}
-    }
-
-    pub(crate) async fn shutdown(&self) {
-        match *self {}
-    }
-}
-
-impl Operate for Node {
-    async fn run(&self, _: Operation, _: mpsc::Sender<Event>) {
-        match *self {}
-    }
-}
-
-impl opendag_node::api::GatewaySource for Node {
-    async fn find(
-        &self,
-        _: opendag_protocol::RecordId,
-        _: &str,
-    ) -> Result<opendag_node::api::GatewayFile, opendag_node::api::GatewayError> {
-        match *self {}
-    }
-
-    async fn read(
-        &self,
-        _: opendag_protocol::Hash,
-        _: std::ops::Range<u64>,
-    ) -> Result<opendag_node::api::gateway::Bytes, opendag_node::api::GatewayError> {
-        match *self {}
-    }
-}
-
 /// Starts a node on the data directory.
-pub(crate) async fn start_node(_: &Settings) -> Result<Node, CliError> {
-    Err(CliError::Failed(
-        "Commands need a running daemon.".to_owned(),
-    ))
+pub(crate) async fn start_node(
+    settings: &Settings,
+    config: Config,
+    role: Role,
+) -> Result<Node, CliError> {
+    let data_dir = settings.data_dir.clone();
+    Node::start(NodeOptions {
+        data_dir,
+        config,
+        role,
+    })
+    .await
+    .map_err(|error| CliError::Start {
+        message: format!("The node cannot start: {}.", causes(&error)),
+        exit_code: error.fault().exit_code(),
+    })
 }

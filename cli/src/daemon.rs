@@ -1,14 +1,15 @@
 //! `daemon`: runs a node until it is told to stop.
 
-use std::io::Read as _;
+use std::{io::Read as _, net::SocketAddr, path::Path};
 
 use opendag_node::{
+    Node, Role,
     api::{ApiServer, GatewayServer},
     ops::Event,
 };
 
 use crate::{
-    backend::{self, Node},
+    backend,
     commands::daemon::{DaemonTask, Stop},
     error::CliError,
     output::Output,
@@ -25,12 +26,14 @@ pub(crate) async fn run(
 ) -> Result<(), CliError> {
     let mut signals = Signals::listen()?;
     let settings = settings.with_daemon(task);
+    let config = settings.config()?;
+    let gateway = config.gateway;
     let started = tokio::select! {
-        started = backend::start_node(&settings) => started,
+        started = backend::start_node(&settings, config, Role::Daemon) => started,
         _ = signals.next() => return Ok(()),
     };
     let node = started?;
-    let served = serve(&node, &settings, output, async {
+    let served = serve(&node, (&settings.data_dir, gateway), output, async {
         tokio::select! {
             _ = signals.next() => {}
             () = stdin_ends(task.stop) => {}
@@ -47,12 +50,12 @@ pub(crate) async fn run(
 /// Serves the API and the gateway until `stop` comes.
 async fn serve(
     node: &Node,
-    settings: &Settings,
+    (data_dir, gateway): (&Path, Option<SocketAddr>),
     output: &Output,
     stop: impl Future<Output = ()>,
 ) -> Result<(), CliError> {
     let failed = |error| CliError::failed("The daemon cannot start", &error);
-    let gateway = match settings.gateway {
+    let gateway = match gateway {
         Some(address) => Some(
             GatewayServer::start(node.clone(), address)
                 .await
@@ -60,7 +63,7 @@ async fn serve(
         ),
         None => None,
     };
-    let api = ApiServer::start(node.clone(), &settings.data_dir)
+    let api = ApiServer::start(node.clone(), data_dir)
         .await
         .map_err(failed)?;
     let mut ready = node.ready().await;

@@ -17,6 +17,14 @@ pub enum CliError {
         /// The exit code that it asked for.
         exit_code: u8,
     },
+    /// The node did not start.
+    #[error("{message}")]
+    Start {
+        /// A sentence.
+        message: String,
+        /// The exit code that it asks for.
+        exit_code: u8,
+    },
     /// The user stopped the command.
     #[error(
         "Interrupted. Nothing is lost: run the same command again, and it goes on where it stopped."
@@ -39,7 +47,9 @@ impl CliError {
         match self {
             Self::Input(_) => 2,
             Self::Failed(_) => 1,
-            Self::Operation { exit_code, .. } => (*exit_code).max(1),
+            Self::Operation { exit_code, .. } | Self::Start { exit_code, .. } => {
+                (*exit_code).max(1)
+            }
             Self::Interrupted { signal } => signal.saturating_add(128),
         }
     }

@@ -1,10 +1,17 @@
 //! Where a node lives and how it is configured: the global options with their meaning.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
 use etcetera::BaseStrategy as _;
 
-use crate::{args::GlobalArgs, commands::daemon::DaemonTask, error::CliError, link::absolute_path};
+use opendag_node::config::{self, Config, ConfigError};
+
+use crate::{
+    args::GlobalArgs,
+    commands::daemon::DaemonTask,
+    error::{CliError, causes},
+    link::absolute_path,
+};
 
 /// The data directory, and what the command line says against the configuration file.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +71,62 @@ impl Settings {
         self.download_limit.clone_from(&task.download_limit);
         self
     }
+
+    /// The configuration: the file's, with what the command line says in its place.
+    ///
+    /// # Errors
+    /// The file or an option is not valid.
+    pub fn config(&self) -> Result<Config, CliError> {
+        let path = self
+            .config
+            .clone()
+            .unwrap_or_else(|| self.data_dir.join("config.toml"));
+        let file = Config::load(&path).map_err(|error| invalid(&error))?;
+        if file.is_none() && self.config.is_some() {
+            let message = format!("There is no configuration file \"{}\".", path.display());
+            return Err(CliError::Input(message));
+        }
+        let mut config = file.unwrap_or_default();
+        if let Some(network) = &self.network {
+            config::check_network(network).map_err(|error| invalid(&error))?;
+            config.network.clone_from(network);
+        }
+        if !self.listen.is_empty() {
+            config.listen = addresses("--listen", &self.listen)?;
+        }
+        config
+            .bootstrap
+            .extend(addresses("--bootstrap", &self.bootstrap)?);
+        for (limit, text) in [
+            (&mut config.upload_limit, &self.upload_limit),
+            (&mut config.download_limit, &self.download_limit),
+        ] {
+            if let Some(text) = text {
+                *limit = Some(config::parse_bytes(text).map_err(|error| invalid(&error))?);
+            }
+        }
+        config.gateway = self.gateway.or(config.gateway);
+        Ok(config)
+    }
+}
+
+fn invalid(error: &ConfigError) -> CliError {
+    CliError::Input(format!(
+        "The configuration cannot be used: {}.",
+        causes(error)
+    ))
+}
+
+fn addresses<A: FromStr>(option: &str, texts: &[String]) -> Result<Vec<A>, CliError> {
+    let parse = |text: &String| {
+        text.parse().map_err(|_| {
+            CliError::Input(format!(
+                "\"{text}\" ({option}) is not an address. Write it like /ip4/192.0.2.1/tcp/4840, for a \
+                 peer with /p2p/<its id> behind it."
+            ))
+        })
+    };
+    texts.iter().map(parse).collect()
 }
 
 /// `opendag` in the folder where this system keeps a user's data.
@@ -74,3 +137,6 @@ fn default_data_dir() -> Option<PathBuf> {
     home.is_absolute()
         .then(|| strategy.data_dir().join("opendag"))
 }
+
+#[cfg(test)]
+mod tests;
