@@ -74,7 +74,7 @@ pub(super) fn build(
         streams,
         kad: Toggle::from(kad::build(config, local)),
         gossip: gossip::build(&config.network, scope)?,
-        mdns: Toggle::from(lan::build(config, scope, local)?),
+        mdns: Toggle::from(lan::build(config, scope, local)),
     };
     // All addresses of a peer are tried at once; the transport lets TCP go first.
     let concurrency = u8::try_from(ADDRESSES_PER_PEER_MAX)

@@ -1,5 +1,7 @@
 //! Connections: who asks for them, how they come up, and how they go.
 
+use std::sync::Arc;
+
 use libp2p::{
     Multiaddr, PeerId,
     core::ConnectedPoint,
@@ -15,6 +17,7 @@ use super::{
     ConnectError, NetEvent, PeerAddr,
     addresses::without_peer,
     command::ConnectReply,
+    guard::Refused,
     limits::{BOOTSTRAP_RETRY, CONFIRM_TIMEOUT, CONNECT_TIMEOUT, OTHER_NETWORK_TIME},
     pending::{Entry, Reply, Waiting},
     task::{Connection, Peer, Task},
@@ -45,6 +48,22 @@ pub(super) fn peer_in(addr: &Multiaddr) -> Option<PeerId> {
     match addr.iter().last() {
         Some(Protocol::P2p(peer)) => Some(peer),
         _ => None,
+    }
+}
+
+/// Tells all of `waiting` why there is no connection.
+fn fail(waiting: Vec<Entry>, peer: Option<PeerId>, error: DialError) {
+    let banned = match &error {
+        DialError::Denied { cause } => cause.downcast_ref() == Some(&Refused::Banned),
+        _ => false,
+    };
+    let error = Arc::new(error);
+    for entry in waiting {
+        entry.reply.connected(Err(match (&*error, peer) {
+            (DialError::NoAddresses, Some(peer)) => ConnectError::NoAddress { peer },
+            (DialError::Denied { .. }, Some(peer)) if banned => ConnectError::Banned { peer },
+            _ => ConnectError::Unreachable(Arc::clone(&error)),
+        }));
     }
 }
 
@@ -104,7 +123,7 @@ impl Task {
             Ok(()) => self
                 .pending
                 .add(what, Entry::new(reply, CONNECT_TIMEOUT, permit)),
-            Err(error) => reply.connected(Err(ConnectError::Unreachable(Box::new(error)))),
+            Err(error) => reply.connected(Err(ConnectError::Unreachable(Arc::new(error)))),
         }
     }
 
@@ -130,25 +149,9 @@ impl Task {
             }
             // Connected but not confirmed yet, or being dialled: either ends the waiting.
             Err(DialError::DialPeerConditionFalse(_)) => {}
-            Err(DialError::NoAddresses) => {
-                for entry in self.pending.take(&Waiting::Peer(peer)) {
-                    entry.reply.connected(Err(ConnectError::NoAddress { peer }));
-                }
-            }
-            Err(DialError::Denied { .. }) => {
-                for entry in self.pending.take(&Waiting::Peer(peer)) {
-                    entry.reply.connected(Err(ConnectError::Banned { peer }));
-                }
-            }
             Err(error) => {
-                // One failure, possibly several who wait: each gets its own.
-                let mut error = Some(error);
-                for entry in self.pending.take(&Waiting::Peer(peer)) {
-                    let error = error.take().unwrap_or(DialError::Aborted);
-                    entry
-                        .reply
-                        .connected(Err(ConnectError::Unreachable(Box::new(error))));
-                }
+                let waiting = self.pending.take(&Waiting::Peer(peer));
+                fail(waiting, Some(peer), error);
             }
         }
     }
@@ -166,8 +169,12 @@ impl Task {
             if let DialError::WrongPeerId { address, .. } = &error {
                 self.book.remove(&peer, &without_peer(address));
             }
+            // The peer may have dialled us meanwhile, and be about to show its network.
+            let connected = self.swarm.is_connected(&peer);
             for entry in self.pending.take(&Waiting::Peer(peer)) {
-                if matches!(entry.reply, Reply::Connect { dialled: false, .. }) {
+                if connected {
+                    self.pending.add(Waiting::Peer(peer), entry);
+                } else if matches!(entry.reply, Reply::Connect { dialled: false, .. }) {
                     // It came with addresses of its own while another dial ran.
                     self.pending.add(Waiting::Peer(peer), entry);
                     again = Some(peer);
@@ -176,13 +183,7 @@ impl Task {
                 }
             }
         }
-        let mut error = Some(error);
-        for entry in failed {
-            let error = error.take().unwrap_or(DialError::Aborted);
-            entry
-                .reply
-                .connected(Err(ConnectError::Unreachable(Box::new(error))));
-        }
+        fail(failed, peer, error);
         if let Some(peer) = again {
             self.dial_waiting(peer);
         }
@@ -268,10 +269,11 @@ impl Task {
             self.emit(NetEvent::PeerDisconnected { peer });
             return;
         }
-        for entry in self.pending.take(&Waiting::Peer(peer)) {
-            let error = Box::new(DialError::Aborted);
-            entry.reply.connected(Err(ConnectError::Unreachable(error)));
-        }
+        fail(
+            self.pending.take(&Waiting::Peer(peer)),
+            Some(peer),
+            DialError::Aborted,
+        );
     }
 
     /// Ends all who wait for `what` with what there is.
@@ -290,8 +292,9 @@ impl Task {
         let unconfirmed = self.peers.iter().filter(|(_, state)| {
             !state.confirmed && now.saturating_duration_since(state.since) > CONFIRM_TIMEOUT
         });
+        // When the connection is gone, those who wait are told.
         for peer in unconfirmed.map(|(peer, _)| *peer).collect::<Vec<_>>() {
-            self.on_other_network(peer);
+            let _ = self.swarm.disconnect_peer_id(peer);
         }
         self.dial_bootstrap(now);
     }

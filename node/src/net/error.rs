@@ -1,6 +1,6 @@
 //! Why something on the network did not work.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use libp2p::{Multiaddr, PeerId, swarm::DialError};
 
@@ -58,7 +58,7 @@ pub enum ConnectError {
     },
     /// Every address failed.
     #[error("cannot reach the peer")]
-    Unreachable(#[source] Box<DialError>),
+    Unreachable(#[source] Arc<DialError>),
     /// It is a node of another network, or no OpenDAG node.
     #[error("peer {peer} belongs to another network")]
     OtherNetwork {

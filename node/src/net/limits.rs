@@ -111,7 +111,7 @@ pub(super) const ANNOUNCEMENTS_PER_ROUND: usize = 16;
 pub(super) const KAD_PUTS_PER_ROUND: usize = 200;
 
 /// How long a node of another network is left alone.
-pub(super) const OTHER_NETWORK_TIME: Duration = Duration::from_secs(10 * 60);
+pub(super) const OTHER_NETWORK_TIME: Duration = Duration::from_secs(60);
 
 /// How often something was refused or dropped since the start. Only grows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -8,26 +8,28 @@ use libp2p::{
 };
 
 use super::{
-    NetConfig, NetError, NetEvent,
+    NetConfig, NetEvent,
     addresses::{Scope, ip_of},
     limits::LAN_PEERS_MAX,
     task::Task,
 };
 
+/// `None` where it is off, on loopback, or where the system does not allow it: a node works without.
 pub(super) fn build(
     config: &NetConfig,
     scope: Scope,
     local: PeerId,
-) -> Result<Option<mdns::tokio::Behaviour>, NetError> {
+) -> Option<mdns::tokio::Behaviour> {
     if !config.mdns || scope == Scope::Loopback {
-        return Ok(None);
+        return None;
     }
-    let behaviour = mdns::tokio::Behaviour::new(mdns::Config::default(), local);
-    let failed = |source| NetError::Setup {
-        part: "mDNS",
-        source: Box::new(source),
-    };
-    behaviour.map(Some).map_err(failed)
+    match mdns::tokio::Behaviour::new(mdns::Config::default(), local) {
+        Ok(behaviour) => Some(behaviour),
+        Err(error) => {
+            tracing::warn!(%error, "peers on the local network will not be found: mDNS failed");
+            None
+        }
+    }
 }
 
 /// Is it an address of a local network? Whoever answers on the LAN may name others too, and a name

@@ -2,6 +2,8 @@
 
 mod dht;
 mod gossip;
+mod kad_store;
+mod policy;
 mod streams;
 
 use std::{sync::Arc, time::Duration};

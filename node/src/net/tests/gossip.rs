@@ -38,7 +38,10 @@ async fn only_accepted_messages_are_passed_on() {
     // The mesh between b and c takes a moment: what is passed on before that does not reach c.
     for i in 0_u8..=255 {
         a.gossip_head(vec![b'0', i]).await;
-        assert_eq!(within("b", judge(&b, &mut b_in, Verdict::Accept)).await, [b'0', i]);
+        assert_eq!(
+            within("b", judge(&b, &mut b_in, Verdict::Accept)).await,
+            [b'0', i]
+        );
         let passed_on = judge(&c, &mut c_in, Verdict::Accept);
         if timeout(Duration::from_millis(200), passed_on).await.is_ok() {
             break;

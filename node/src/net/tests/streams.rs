@@ -242,3 +242,26 @@ async fn a_loopback_node_dials_nowhere_else() {
     );
     assert!(a.counters().dials_refused > 0);
 }
+
+#[tokio::test]
+async fn a_banned_peer_is_cut_off_in_both_directions() {
+    let (a, _a) = start(config(1, &[TCP])).await;
+    let (b, _b) = start(config(2, &[TCP])).await;
+    let peer = a.dial(addr_of(&b).await).await.unwrap();
+    let mut stream = a.open(peer, StreamProtocol::Records).await.unwrap();
+    a.ban(peer).await;
+    let read = within("read", stream.read(&mut [0; 1])).await;
+    assert!(matches!(read, Err(_) | Ok(0)), "{read:?}");
+    let error = within("dial", a.dial(addr_of(&b).await)).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Banned { .. }), "{error:?}");
+    // From its side the connection may come up, but it is closed at once.
+    let _ = within("dial", b.dial(addr_of(&a).await)).await;
+    let opened = within("open", b.open(a.peer_id(), StreamProtocol::Records)).await;
+    if let Ok(mut stream) = opened {
+        let read = within("read", stream.read(&mut [0; 1])).await;
+        assert!(matches!(read, Err(_) | Ok(0)), "{read:?}");
+    }
+    assert!(a.peers().await.is_empty());
+    a.ban_for(peer, std::time::Duration::ZERO).await;
+    within("dial", a.dial(addr_of(&b).await)).await.unwrap();
+}
