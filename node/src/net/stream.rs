@@ -9,6 +9,7 @@ use std::{
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::{PeerId, StreamProtocol as Name};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// A protocol that runs over a stream of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,16 +77,37 @@ impl Names {
 #[derive(Debug)]
 pub struct Stream {
     inner: libp2p::Stream,
+    /// Ends with the connection: Yamux wakes nobody when its own side closes.
+    gone: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Frees the place of the stream on its connection.
     _place: OwnedSemaphorePermit,
 }
 
 impl Stream {
-    pub(super) fn new(inner: libp2p::Stream, place: OwnedSemaphorePermit) -> Self {
+    /// `connection` is cancelled when the connection ends.
+    pub(super) fn new(
+        inner: libp2p::Stream,
+        connection: CancellationToken,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        let gone = Box::pin(connection.cancelled_owned());
         Self {
             inner,
+            gone,
             _place: place,
         }
+    }
+
+    /// An error instead of waiting for what can no longer come. What has arrived is read first.
+    fn unless_gone<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_pending() && self.gone.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        polled
     }
 }
 
@@ -95,7 +117,8 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
+        self.unless_gone(cx, polled)
     }
 
     fn poll_read_vectored(
@@ -103,7 +126,8 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_read_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.inner).poll_read_vectored(cx, bufs);
+        self.unless_gone(cx, polled)
     }
 }
 
@@ -113,7 +137,8 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.unless_gone(cx, polled)
     }
 
     fn poll_write_vectored(
@@ -121,15 +146,18 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.unless_gone(cx, polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        let polled = Pin::new(&mut self.inner).poll_flush(cx);
+        self.unless_gone(cx, polled)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_close(cx)
+        let polled = Pin::new(&mut self.inner).poll_close(cx);
+        self.unless_gone(cx, polled)
     }
 }
 

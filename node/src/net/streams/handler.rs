@@ -17,7 +17,7 @@ use libp2p::{
     },
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc::error::TrySendError, oneshot};
-use tokio_util::sync::PollSemaphore;
+use tokio_util::sync::{CancellationToken, DropGuard, PollSemaphore};
 
 use super::{OpenFailure, OpenRequest, Shared};
 use crate::net::{
@@ -74,6 +74,8 @@ pub(in crate::net) struct Opening {
 pub(in crate::net) struct Handler {
     peer: PeerId,
     shared: Shared,
+    /// Cancelled with the handler, which goes with the connection.
+    connection: DropGuard,
     /// Places for streams that we open.
     places_out: PollSemaphore,
     /// Places for streams that the peer opens.
@@ -88,11 +90,16 @@ impl Handler {
         Self {
             peer,
             shared,
+            connection: CancellationToken::new().drop_guard(),
             places_out: PollSemaphore::new(Arc::new(Semaphore::new(STREAMS_OUT_MAX))),
             places_in: Arc::new(Semaphore::new(STREAMS_IN_MAX)),
             requests: VecDeque::new(),
             waker: None,
         }
+    }
+
+    fn wrap(&self, stream: libp2p::Stream, place: OwnedSemaphorePermit) -> Stream {
+        Stream::new(stream, self.connection.token().clone(), place)
     }
 
     /// Hands a stream to the node, or drops it, which the peer sees as a refusal.
@@ -104,7 +111,7 @@ impl Handler {
             count(&self.shared.counters.streams_refused_connection);
             return;
         };
-        let stream = Stream::new(stream, place);
+        let stream = self.wrap(stream, place);
         let inbound = InboundStream {
             peer: self.peer,
             protocol,
@@ -179,7 +186,7 @@ impl ConnectionHandler for Handler {
             ConnectionEvent::FullyNegotiatedOutbound(outbound) => {
                 let ((_, stream), opening) = (outbound.protocol, outbound.info);
                 // If the caller has gone, the stream is dropped and the peer sees a reset.
-                let _ = opening.reply.send(Ok(Stream::new(stream, opening.place)));
+                let _ = opening.reply.send(Ok(self.wrap(stream, opening.place)));
             }
             ConnectionEvent::DialUpgradeError(failed) => {
                 let failure = match failed.error {

@@ -249,11 +249,13 @@ async fn a_banned_peer_is_cut_off_in_both_directions() {
     let (b, _b) = start(config(2, &[TCP])).await;
     let peer = a.dial(addr_of(&b).await).await.unwrap();
     let mut stream = a.open(peer, StreamProtocol::Records).await.unwrap();
+    let begin = Instant::now();
     a.ban(peer).await;
     let read = within("read", stream.read(&mut [0; 1])).await;
     assert!(matches!(read, Err(_) | Ok(0)), "{read:?}");
     let error = within("dial", a.dial(addr_of(&b).await)).await.unwrap_err();
     assert!(matches!(error, ConnectError::Banned { .. }), "{error:?}");
+    assert!(begin.elapsed() < DEADLINE / 6, "{:?}", begin.elapsed());
     // From its side the connection may come up, but it is closed at once.
     let _ = within("dial", b.dial(addr_of(&a).await)).await;
     let opened = within("open", b.open(a.peer_id(), StreamProtocol::Records)).await;
