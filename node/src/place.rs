@@ -65,6 +65,10 @@ impl Places {
             tracing::warn!(%manifest, %error, "cannot tell what is here of a version");
             Held::Nothing
         });
+        // Nothing may become something at any moment, and is quickly found out.
+        if held == Held::Nothing {
+            return held;
+        }
         let mut remembered = self
             .remembered
             .lock()

@@ -29,8 +29,9 @@ use crate::{
 
 /// News that may wait to be handled: full means that the peers wait.
 const NEWS_WAITING_MAX: usize = 256;
-/// A peer that failed, or had nothing, is asked again after this.
-const ASK_AGAIN: Duration = Duration::from_secs(15);
+/// A peer that failed, or had nothing, is asked again after this at the earliest: it may just have begun
+/// to fetch too. How often it is asked in the long run is up to the finder, whose rounds grow apart.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// A peer that says nothing for so long may have nothing new to say: it is only checked by its transfers.
 const SILENCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Peers that are remembered while a fetch lasts.
