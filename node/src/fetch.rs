@@ -68,14 +68,6 @@ pub(crate) enum FetchError {
     /// Two paths exclude each other.
     #[error("the publisher's file table is refused: {0}")]
     Siblings(#[source] SiblingError),
-    /// An empty file with the hash of something.
-    #[error(
-        "the publisher's file table is refused: the empty file {path} has the hash of something else"
-    )]
-    EmptyHash {
-        /// Which file.
-        path: String,
-    },
     /// The table is not here, and nobody gave it.
     #[error("nobody gave the description {blob} of this version")]
     NoDescription {
@@ -146,9 +138,7 @@ impl FetchError {
             Self::Glob(_) | Self::NothingSelected | Self::InTheWay { .. } | Self::Running => {
                 Fault::Input
             }
-            Self::Index(_) | Self::Page(_) | Self::Siblings(_) | Self::EmptyHash { .. } => {
-                Fault::Refused
-            }
+            Self::Index(_) | Self::Page(_) | Self::Siblings(_) => Fault::Refused,
             Self::NoDescription { .. } | Self::NoPeers { .. } | Self::Stalled { .. } => {
                 Fault::NotFound
             }
@@ -205,8 +195,11 @@ pub(crate) async fn fetch(
     if wanted.is_empty() && !selection.is_all() {
         return Err(FetchError::NothingSelected);
     }
-    let plan = plan::make(shared, &output, wanted, request.overwrite, report).await?;
+    let plan = plan::make(shared, &output, wanted, request, report).await?;
     if request.plan {
+        if let Some(target) = &plan.target {
+            target.tidy();
+        }
         return Ok(plan_event(&mut describe, &version, plan, output).await);
     }
     let job = Job {

@@ -26,6 +26,11 @@ impl Reporter {
         let _ = self.0.send(event).await;
     }
 
+    /// Sends what is good to know, from code that must not wait; dropped if nobody keeps up.
+    pub(crate) fn tell(&self, event: Event) {
+        let _ = self.0.try_send(event);
+    }
+
     /// Something that the user should know.
     pub(crate) async fn warn(&self, message: impl Into<String>) {
         self.send(Event::Warning {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     node::Shared,
-    store::{Expect, PieceDecoder, Place, PlaceKind},
+    store::{Expect, PieceDecoder, Place, PlaceKind, Target},
 };
 
 /// Chunk groups that are copied at once: 1 MiB.
@@ -35,6 +35,7 @@ pub(super) struct Prepared {
 
 impl Job<'_> {
     pub(super) async fn prepare(&self, plan: Plan) -> Result<Prepared, FetchError> {
+        let target = plan.target.clone().ok_or(FetchError::Stopped)?;
         let kind = if self.request.mirror {
             PlaceKind::Mirrored
         } else {
@@ -42,21 +43,35 @@ impl Job<'_> {
         };
         let place = (!self.request.no_seed).then(|| Place {
             manifest: self.version.id,
-            root: plan.target.path().to_owned(),
+            root: target.path().to_owned(),
             kind,
             pinned: true,
             include: self.request.include.clone(),
             exclude: self.request.exclude.clone(),
         });
         let shared = self.shared.clone();
-        let prepared = tokio::task::spawn_blocking(move || prepare(&shared, plan, place));
+        let prepared = tokio::task::spawn_blocking(move || prepare(&shared, plan, target, place));
         prepared.await.map_err(|_| FetchError::Stopped)?
     }
 }
 
-fn prepare(shared: &Shared, plan: Plan, place: Option<Place>) -> Result<Prepared, FetchError> {
+fn prepare(
+    shared: &Shared,
+    plan: Plan,
+    target: Target,
+    place: Option<Place>,
+) -> Result<Prepared, FetchError> {
     if let Some(place) = &place {
-        shared.store.place(place)?;
+        // A folder that was published stays one: its files are the user's.
+        let known = shared.store.places_of(&place.manifest)?;
+        match known.iter().any(|known| known.root == place.root) {
+            true => drop(
+                shared
+                    .store
+                    .set_pinned(&place.manifest, &place.root, true)?,
+            ),
+            false => shared.store.place(place)?,
+        }
         let rows = plan
             .here
             .iter()
@@ -64,10 +79,10 @@ fn prepare(shared: &Shared, plan: Plan, place: Option<Place>) -> Result<Prepared
         shared.store.shards_put(place.root_id(), rows)?;
     }
     let place = place.map(|place| place.root_id());
-    let path = plan.target.path().to_owned();
+    let path = target.path().to_owned();
     let destination = Destination {
         store: shared.store.clone(),
-        target: plan.target,
+        target,
         replace: plan.replace,
         place,
     };

@@ -12,6 +12,7 @@ use super::{FetchError, table::Wanted, writer::WriteError};
 use crate::{
     disk::Replace,
     node::Shared,
+    ops::FetchRequest,
     report::{Meter, Reporter},
     store::{
         Digests, Existing, HashError, Place, PlaceKind, Placed, RootId, ShardLocation, Target,
@@ -21,7 +22,8 @@ use crate::{
 /// Which files a fetch leaves, copies and fetches.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) target: Target,
+    /// `None` if it does not exist and nothing is to be written.
+    pub(super) target: Option<Target>,
     pub(super) replace: Replace,
     /// In place already.
     pub(super) here: Vec<(ShardIndex, Placed)>,
@@ -37,12 +39,21 @@ pub(super) struct Plan {
     pub(super) missing_bytes: u64,
 }
 
+/// Why the target is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// To tell what would move.
+    Look,
+    /// To move it.
+    Fetch,
+}
+
 /// Looks at the target. Nothing is written below it but our working folder.
 pub(super) async fn make(
     shared: &Arc<Shared>,
     output: &Path,
     wanted: Vec<Wanted>,
-    overwrite: bool,
+    request: &FetchRequest,
     report: &Reporter,
 ) -> Result<Plan, FetchError> {
     let bytes = wanted.iter().map(|wanted| wanted.entry.size()).sum();
@@ -50,7 +61,12 @@ pub(super) async fn make(
     let look = Look {
         shared: shared.clone(),
         output: output.to_owned(),
-        overwrite,
+        overwrite: request.overwrite,
+        mode: if request.plan {
+            Mode::Look
+        } else {
+            Mode::Fetch
+        },
         meter: Meter::new(report.clone(), "plan", files, bytes),
     };
     tokio::task::spawn_blocking(move || look.run(wanted))
@@ -62,13 +78,18 @@ struct Look {
     shared: Arc<Shared>,
     output: PathBuf,
     overwrite: bool,
+    mode: Mode,
     meter: Meter,
 }
 
 impl Look {
     fn run(mut self, wanted: Vec<Wanted>) -> Result<Plan, FetchError> {
+        let target = match self.mode {
+            Mode::Look if !self.output.exists() => None,
+            Mode::Look | Mode::Fetch => Some(Target::open(&self.output)?),
+        };
         let mut plan = Plan {
-            target: Target::open(&self.output)?,
+            target,
             replace: Replace::Never,
             here: Vec::new(),
             fetch: Vec::new(),
@@ -107,20 +128,14 @@ impl Look {
     }
 
     fn existing(&self, wanted: &Wanted, plan: &mut Plan) -> Result<Option<Placed>, FetchError> {
-        let (path, hash, size) = (
-            wanted.entry.path(),
-            wanted.entry.hash(),
-            wanted.entry.size(),
-        );
-        if size == 0 && hash != Hash::of(&[]) {
-            return Err(FetchError::EmptyHash {
-                path: path.to_string(),
-            });
-        }
+        let Some(target) = plan.target.clone() else {
+            return Ok(None);
+        };
+        let (path, hash) = (wanted.entry.path(), wanted.entry.hash());
         let outboards = self.shared.store.outboards();
-        match plan
-            .target
-            .existing(path, (hash, size), outboards)
+        let shard = (hash, wanted.entry.size());
+        match target
+            .existing(path, shard, outboards)
             .map_err(hash_error)?
         {
             Existing::Same(fingerprint) => Ok(Some(Placed {
@@ -129,27 +144,27 @@ impl Look {
                 fingerprint,
             })),
             Existing::Absent => Ok(None),
-            Existing::Other if self.overwrite || self.is_ours(plan, path)? => {
+            Existing::Other if self.overwrite || self.is_ours(&target, path)? => {
                 plan.replace = Replace::Yes;
                 Ok(None)
             }
             Existing::Other => Err(FetchError::InTheWay {
-                path: plan.target.path().join(path.as_str()),
+                path: target.path().join(path.as_str()),
             }),
         }
     }
 
     /// Was the file at this path put there by us, for another version, and not changed since?
-    fn is_ours(&self, plan: &Plan, path: &DatasetPath) -> Result<bool, FetchError> {
-        let Ok(file) = plan.target.open_read(path) else {
+    fn is_ours(&self, target: &Target, path: &DatasetPath) -> Result<bool, FetchError> {
+        let Ok(file) = target.open_read(path) else {
             return Ok(false);
         };
-        let shown = plan.target.path().join(path.as_str());
+        let shown = target.path().join(path.as_str());
         let outboards = self.shared.store.outboards();
         let hashed = outboards
             .hash_file(&file, &shown, Digests::Blake3, &mut |_| {})
             .map_err(hash_error)?;
-        let root = RootId::of(plan.target.path());
+        let root = RootId::of(target.path());
         let is_here = |location: &ShardLocation| {
             location.root == root && location.path == *path && !location.stale
         };

@@ -43,6 +43,8 @@ use crate::{
 const ARRIVED_WAITING_MAX: usize = 256;
 /// What is verified is made durable at least so often.
 const SYNC_EVERY: Duration = Duration::from_secs(2);
+/// What peers did wrong is told so often at most: a liar must not fill the user's terminal.
+const BLAMED_MAX: u32 = 32;
 /// How often progress is looked at.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -89,6 +91,7 @@ pub(super) struct Session {
     synced: Instant,
     moved: Instant,
     completed: bool,
+    blamed: u32,
 }
 
 impl Session {
@@ -113,6 +116,7 @@ impl Session {
             synced: now,
             moved: now,
             completed: false,
+            blamed: 0,
         };
         for news in std::mem::take(&mut session.parts.news) {
             session.news(news);
@@ -218,6 +222,11 @@ impl Session {
             missing,
         } = arrived;
         if missing {
+            self.blame(
+                peer,
+                item.shard,
+                "it said that it holds this file, and has it no longer unchanged",
+            );
             return self.handle(Input::ItemMissing {
                 request,
                 shard: item.shard,
@@ -256,14 +265,9 @@ impl Session {
             Some(Ok(())) => End::Done,
             Some(Err(TransferError::Write(error))) => return Err(error.into()),
             Some(Err(error)) => {
-                let peer = self
-                    .keys
-                    .get(&peer)
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
-                tracing::debug!(%peer, %error, "a transfer ended early");
+                tracing::debug!(peer = ?self.keys.get(&peer), %error, "a transfer ended early");
                 if let TransferError::WrongBytes(item) = &error {
-                    self.blame(&peer, item.shard, &error);
+                    self.blame(peer, item.shard, &error.to_string());
                 }
                 error.end()
             }
@@ -273,20 +277,18 @@ impl Session {
         Ok(())
     }
 
-    fn blame(&self, peer: &str, shard: ShardIndex, error: &TransferError) {
-        let path = self
-            .parts
-            .writer
-            .path(shard)
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        let event = Event::BadPeer {
-            peer: peer.to_owned(),
-            path,
-            reason: error.to_string(),
+    /// Names a peer and what it did; a peer that does it again and again is not worth more words.
+    fn blame(&mut self, peer: PeerKey, shard: ShardIndex, reason: &str) {
+        self.blamed += 1;
+        let Some(id) = self.keys.get(&peer).filter(|_| self.blamed <= BLAMED_MAX) else {
+            return;
         };
-        let reporter = self.parts.reporter.clone();
-        tokio::spawn(async move { reporter.send(event).await });
+        let path = self.parts.writer.path(shard).map(ToString::to_string);
+        self.parts.reporter.tell(Event::BadPeer {
+            peer: id.to_string(),
+            path: path.unwrap_or_default(),
+            reason: reason.to_owned(),
+        });
     }
 
     /// Carries out what the scheduler wants.

@@ -9,7 +9,8 @@ use libp2p::PeerId;
 use opendag_protocol::{
     Hash,
     fetch::{End, Item, PeerKey, RequestId},
-    wire::{BlobRange, BlobsRequest, BoundedVec},
+    table::ShardIndex,
+    wire::{BlobRange, BlobsRequest, BoundedVec, GroupRange},
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
@@ -132,8 +133,12 @@ async fn receive(
     input: &mut Incoming,
     output: &mut Output<'_>,
 ) -> Result<(), TransferError> {
-    let mut decoder = PieceDecoder::new(order.hash, Expect::Size(order.size), order.item.groups);
-    let mut received = 0;
+    let (shard, groups) = (order.item.shard, order.item.groups);
+    let mut decoder = PieceDecoder::new(order.hash, Expect::Size(order.size), groups);
+    let mut untold = Untold {
+        first: groups.first,
+        bytes: 0,
+    };
     let ended = loop {
         if decoder.is_complete() {
             break Ok(());
@@ -144,29 +149,47 @@ async fn receive(
                 Err(_) => break Err(TransferError::WrongBytes(order.item)),
                 Ok(taken) => {
                     input.take(taken);
-                    received += taken;
+                    untold.bytes += len64(taken);
                 }
             },
         }
-        if output.told.elapsed() >= TELL_EVERY && order.size > SMALL_BYTES_MAX {
-            output
-                .push(
-                    order.item,
-                    decoder.take_piece(),
-                    std::mem::take(&mut received),
-                )
-                .await?;
-            output.flush().await?;
+        if output.told.elapsed() >= TELL_EVERY && !decoder.is_complete() {
+            let news = untold.take(shard, decoder.verified());
+            if order.size > SMALL_BYTES_MAX {
+                output.push(news, decoder.take_piece()).await?;
+                output.flush().await?;
+            } else {
+                // A small shard waits to be whole; that it grows is told.
+                output.tell(news).await;
+            }
         }
     };
-    output
-        .push(order.item, decoder.take_piece(), received)
-        .await?;
+    let news = untold.take(shard, decoder.verified());
+    output.push(news, decoder.take_piece()).await?;
     if ended.is_err() {
         output.flush().await?;
         output.settle().await?;
     }
     ended
+}
+
+/// What of an item was verified and not told yet.
+struct Untold {
+    first: u64,
+    bytes: u64,
+}
+
+impl Untold {
+    fn take(&mut self, shard: ShardIndex, verified: Option<GroupRange>) -> Option<(Item, u64)> {
+        let end = verified.map_or(self.first, GroupRange::end);
+        let groups = GroupRange::between(self.first, end)?;
+        self.first = end;
+        Some((Item { shard, groups }, std::mem::take(&mut self.bytes)))
+    }
+}
+
+fn len64(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
 }
 
 /// Verified pieces on their way to the disk: one batch is written while the next one arrives.
@@ -179,27 +202,25 @@ struct Output<'a> {
 }
 
 impl Output<'_> {
-    async fn push(
-        &mut self,
-        item: Item,
-        piece: Piece,
-        received: usize,
-    ) -> Result<(), TransferError> {
-        // Empty shards are never asked for: a piece without groups means that nothing verified yet.
-        let Some(groups) = piece.groups() else {
-            return Ok(());
-        };
+    async fn push(&mut self, news: Option<(Item, u64)>, piece: Piece) -> Result<(), TransferError> {
         self.ready_bytes += piece.bytes().len();
-        let bytes = u64::try_from(received).unwrap_or(u64::MAX);
-        let item = Item {
-            shard: item.shard,
-            groups,
-        };
-        self.ready.push((self.arrived(item, bytes, false), piece));
-        if self.ready_bytes >= WRITE_BYTES_ENOUGH {
-            self.flush().await
-        } else {
-            Ok(())
+        if let Some((item, bytes)) = news {
+            self.ready.push((self.arrived(item, bytes, false), piece));
+        }
+        let due = self.ready_bytes >= WRITE_BYTES_ENOUGH || self.told.elapsed() >= TELL_EVERY;
+        if due { self.flush().await } else { Ok(()) }
+    }
+
+    /// Tells of groups whose bytes wait for the rest of their shard.
+    async fn tell(&mut self, news: Option<(Item, u64)>) {
+        self.told = Instant::now();
+        if let Some((item, bytes)) = news {
+            // Nobody listens: the fetch is over, and this transfer with it.
+            let _ = self
+                .transfer
+                .tell
+                .send(self.arrived(item, bytes, false))
+                .await;
         }
     }
 

@@ -455,6 +455,13 @@ impl PieceDecoder {
         }
     }
 
+    /// The groups that are verified and were not taken yet.
+    #[must_use]
+    pub fn verified(&self) -> Option<GroupRange> {
+        let count = len64(self.data.len()).div_ceil(CHUNK_GROUP_BYTES);
+        GroupRange::between(self.range.first, self.range.first.saturating_add(count))
+    }
+
     /// Takes what is verified and was not taken yet; the rest of the response may follow.
     #[must_use]
     pub fn take_piece(&mut self) -> Piece {
