@@ -64,13 +64,13 @@ fn prepare(
     if let Some(place) = &place {
         // A folder that was published stays one: its files are the user's.
         let known = shared.store.places_of(&place.manifest)?;
-        match known.iter().any(|known| known.root == place.root) {
-            true => drop(
-                shared
-                    .store
-                    .set_pinned(&place.manifest, &place.root, true)?,
-            ),
-            false => shared.store.place(place)?,
+        if known.iter().any(|known| known.root == place.root) {
+            let pinned = place.pinned;
+            shared
+                .store
+                .set_pinned(&place.manifest, &place.root, pinned)?;
+        } else {
+            shared.store.place(place)?;
         }
         let rows = plan
             .here
