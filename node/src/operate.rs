@@ -47,11 +47,25 @@ fn sentence(message: &str) -> String {
     format!("{first}{}{stop}", chars.as_str())
 }
 
+/// An error with those of its causes that it does not tell by itself.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let text = source.to_string();
+        if !message.contains(&text) {
+            message = format!("{message} ({text})");
+        }
+        cause = source.source();
+    }
+    message
+}
+
 macro_rules! failures {
     ($($error:ty),+ $(,)?) => {$(
         impl From<$error> for Failure {
             fn from(error: $error) -> Self {
-                Self { message: error.to_string(), fault: error.fault() }
+                Self { message: with_causes(&error), fault: error.fault() }
             }
         }
     )+};

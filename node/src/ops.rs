@@ -316,7 +316,7 @@ pub enum Event {
         /// A sentence.
         message: String,
     },
-    /// A peer gave wrong bytes and is banned for this fetch.
+    /// A peer gave wrong bytes and is banned for this fetch, or did not give what it said that it has.
     BadPeer {
         /// The peer's id.
         peer: String,

@@ -158,7 +158,7 @@ fn p7_s7_forged_heads_are_refused_beside_an_honest_one() -> Result<()> {
         let liar = serve(
             &world,
             33 + u8::try_from(index)?,
-            version.clone().and(&other).with_head(head),
+            version.clone().and_manifest(&other).with_head(head),
         )?;
         let node = world.node(&format!("reader{index}"));
         let options = ["--peer", liar.address(), "--peer", honest.address()];

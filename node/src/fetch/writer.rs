@@ -97,6 +97,8 @@ struct State {
     partials: BTreeMap<ShardIndex, PartialShard>,
     batch: Batch,
     staged: Vec<ShardIndex>,
+    /// By position in `wanted`: was this small shard staged, and perhaps placed since?
+    taken: Vec<bool>,
     whole: Vec<ShardIndex>,
     dirty_bytes: u64,
     failed: bool,
@@ -110,6 +112,7 @@ impl Writer {
             partials: BTreeMap::new(),
             batch: destination.target.batch(&outboards, destination.replace),
             staged: Vec::new(),
+            taken: vec![false; wanted.len()],
             whole: Vec::new(),
             dirty_bytes: 0,
             failed: false,
@@ -183,8 +186,13 @@ impl Writer {
         let Some(bytes) = piece.into_whole() else {
             return Ok(());
         };
+        let position = self.position(wanted.shard);
         let mut state = self.state();
-        if !state.staged.contains(&wanted.shard) {
+        let Some(taken) = position.and_then(|at| state.taken.get_mut(at)) else {
+            return Ok(());
+        };
+        // Near the end the same file may come from two peers.
+        if !std::mem::replace(taken, true) {
             state
                 .batch
                 .put_small(wanted.entry.path(), &bytes, wanted.entry.hash())?;
@@ -370,11 +378,13 @@ impl Writer {
     }
 
     fn wanted(&self, shard: ShardIndex) -> Option<&Wanted> {
-        let at = self
-            .wanted
+        self.wanted.get(self.position(shard)?)
+    }
+
+    fn position(&self, shard: ShardIndex) -> Option<usize> {
+        self.wanted
             .binary_search_by_key(&shard, |wanted| wanted.shard)
-            .ok()?;
-        self.wanted.get(at)
+            .ok()
     }
 
     fn wait_for_room(&self) -> Result<(), WriteError> {

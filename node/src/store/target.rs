@@ -168,6 +168,7 @@ impl Target {
 
     /// Removes the working folder if nothing unfinished is in it. To be called when a fetch is complete.
     pub fn tidy(&self) {
+        self.remove_orphans();
         let unfinished = std::fs::read_dir(self.work.path()).map_or(1, |entries| {
             entries
                 .filter(|entry| entry.as_ref().is_ok_and(|entry| entry.file_name() != LOCK))
@@ -177,6 +178,23 @@ impl Target {
             // Whatever stays does no harm: the next fetch opens it again.
             let _ = self.work.remove_own(LOCK);
             let _ = std::fs::remove_dir(self.work.path());
+        }
+    }
+
+    /// Removes hash pairs and bitmaps whose bytes got their name just before a crash.
+    fn remove_orphans(&self) {
+        let entries = std::fs::read_dir(self.work.path());
+        for entry in entries.into_iter().flatten().filter_map(Result::ok) {
+            let name = entry.file_name();
+            let path = Path::new(&name);
+            let is_companion = path
+                .extension()
+                .is_some_and(|ending| ending == "obao" || ending == "bits");
+            let bytes = self.work.path().join(path.with_extension("part"));
+            if let (true, false, Some(name)) = (is_companion, bytes.exists(), name.to_str()) {
+                // What stays does no harm.
+                let _ = self.work.remove_own(name);
+            }
         }
     }
 

@@ -186,6 +186,15 @@ impl Version {
         self
     }
 
+    /// The same with the manifest of another version and its bytes, but without its head.
+    #[must_use]
+    pub fn and_manifest(mut self, other: &Self) -> Self {
+        self.records.extend(other.records.last().cloned());
+        self.descriptions.extend(other.descriptions.clone());
+        self.shards.extend(other.shards.clone());
+        self
+    }
+
     /// The records of both, as a node that saw both answers.
     #[must_use]
     pub fn and(mut self, other: &Self) -> Self {
