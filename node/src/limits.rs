@@ -6,17 +6,17 @@ use std::time::Duration;
 /// How long a peer may take for one frame, or to take or give 64 KiB of a blob.
 pub(crate) const ANSWER_DEADLINE: Duration = Duration::from_secs(15);
 
-/// Bulk answers at once: each holds up to two pieces of 1 MiB in memory.
-pub(crate) const BLOB_STREAMS_MAX: usize = 32;
-/// Bulk answers to one peer at once: a fetcher keeps a few requests outstanding.
-pub(crate) const BLOB_STREAMS_PER_PEER_MAX: usize = 8;
+/// Bulk answers at once: each holds two batches of about 1 MiB in memory.
+pub(crate) const BLOB_STREAMS_MAX: usize = 48;
+/// Bulk answers to one peer at once: more than `FetchConfig::peer_requests_max`, for those that end.
+pub(crate) const BLOB_STREAMS_PER_PEER_MAX: usize = 16;
 /// Questions at once; holdings streams live as long as a fetch does.
 pub(crate) const QUERY_STREAMS_MAX: usize = 1024;
 /// Questions of one peer at once.
 pub(crate) const QUERY_STREAMS_PER_PEER_MAX: usize = 16;
 
-/// Chunk groups in one item of a request (4 MiB), but for blobs that describe a version.
-pub(crate) const ITEM_GROUPS_MAX: u64 = 256;
+/// Chunk groups in one item of a request (2 MiB), but for blobs that describe a version.
+pub(crate) const ITEM_GROUPS_MAX: u64 = 128;
 
 /// Peers that one fetch talks to at once: beyond this more peers bring no more speed.
 pub(crate) const FETCH_PEERS_MAX: usize = 40;

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use opendag_protocol::{
-    limits::CHUNK_GROUP_BYTES,
-    wire::{BlobRange, BlobsRequest, Status},
-};
+use opendag_protocol::wire::{BlobRange, BlobsRequest, Status};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -73,5 +70,3 @@ fn read_item(shared: &Shared, item: BlobRange) -> Result<Vec<u8>, Status> {
             Status::NotFound
         })
 }
-
-const _: () = assert!(ITEM_GROUPS_MAX * CHUNK_GROUP_BYTES <= 4 * 1024 * 1024);
