@@ -53,12 +53,6 @@ pub enum DiskError {
         /// Where.
         path: PathBuf,
     },
-    /// The path belongs to OpenDAG's own working folder.
-    #[error("{path} lies in the working folder of OpenDAG", path = path.display())]
-    Reserved {
-        /// Where.
-        path: PathBuf,
-    },
 }
 
 impl DiskError {
@@ -94,10 +88,7 @@ impl DiskError {
                 source.kind(),
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
             ),
-            Self::NotAFile { .. }
-            | Self::NotAFolder { .. }
-            | Self::Exists { .. }
-            | Self::Reserved { .. } => false,
+            Self::NotAFile { .. } | Self::NotAFolder { .. } | Self::Exists { .. } => false,
         }
     }
 
@@ -272,13 +263,17 @@ pub fn sync_file_system(_handle: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// A name for a temporary file: it begins with `tmp-` and nobody else has it.
+/// A name for a temporary file: it begins with `tmp-`, and nobody else has it, now or later.
 #[must_use]
 pub fn temp_name() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    format!("{TEMP_PREFIX}{}-{count}", std::process::id())
+    // Process numbers are used again. Without randomness a name that is taken is an error of `create`.
+    let mut random = [0; 4];
+    let _ = getrandom::fill(&mut random);
+    let random = u32::from_le_bytes(random);
+    format!("{TEMP_PREFIX}{}-{count}-{random:08x}", std::process::id())
 }
 
 /// How names of temporary files begin.

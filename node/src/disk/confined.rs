@@ -155,7 +155,7 @@ impl Confined {
     /// Not durable before [`Confined::sync_parent`] or [`Confined::sync_all`].
     ///
     /// # Errors
-    /// All of [`DiskError`] but `Reserved`.
+    /// [`DiskError`].
     pub fn rename_into(
         &self,
         from: &Self,

@@ -106,7 +106,8 @@ impl DataDir {
         self.path.join("api.json")
     }
 
-    /// Folder of mirrored and copied versions, one folder per version in it.
+    /// Folder of mirrored and copied versions: one folder for each, right in it. Only such folders are
+    /// removed with their files.
     #[must_use]
     pub fn copies_path(&self) -> PathBuf {
         self.path.join("copies")

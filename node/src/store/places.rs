@@ -152,14 +152,19 @@ impl Store {
             lock(&self.inner.roots).remove(&root);
             freed = self.drop_rows(|found| found == root)?;
             index.write_all(Table::Roots, [(root.0.to_vec(), None)])?;
-            let copies = self.inner.data_dir.copies_path();
-            if place.kind.is_ours() && place.root.starts_with(&copies) && place.root != copies {
+            if place.kind.is_ours() && self.is_copy(&place.root) {
                 freed = freed.saturating_add(bytes_below(&place.root));
                 disk::remove_folder(&place.root)?;
             }
         }
         self.cover()?;
         Ok(freed)
+    }
+
+    /// Is it a folder right in the folder of copies? Nothing else is ever removed with its files.
+    fn is_copy(&self, root: &Path) -> bool {
+        let copies = self.inner.data_dir.copies_path();
+        root.file_name().is_some() && root.parent() == Some(&copies)
     }
 
     /// Removes the rows of some folders, and the outboards that no other row needs.
@@ -333,3 +338,6 @@ fn bytes_below(folder: &Path) -> u64 {
         .map(|metadata| metadata.len())
         .sum()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Records: appended to the segments, applied to the state of their dataset, found through the index.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use opendag_protocol::{
     DatasetId, ManifestId, RecordId, Timestamp,
@@ -209,11 +209,10 @@ impl Replay {
         let Some(dataset) = signed.record().dataset_id() else {
             return;
         };
-        if !self.states.contains_key(&dataset) {
-            let state = known(&dataset).or_else(|| DatasetState::new(&signed).ok());
-            if let Some(state) = state {
-                self.states.insert(dataset, state);
-            }
+        if let Entry::Vacant(entry) = self.states.entry(dataset)
+            && let Some(state) = known(&dataset).or_else(|| DatasetState::new(&signed).ok())
+        {
+            entry.insert(state);
         }
         if let Some(state) = self.states.get_mut(&dataset) {
             // It was judged when it came, by the clock of that time; what is refused now was kept

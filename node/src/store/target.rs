@@ -16,8 +16,8 @@ use super::{
 };
 use crate::disk::{self, Access, Confined, DiskError, Fingerprint, Found, Replace};
 
-/// Name of the working folder below a target. No dataset may write into it, no publisher describes it.
-pub const WORK_FOLDER: &str = ".opendag";
+/// Name of the working folder below a target. No [`DatasetPath`] leads into it.
+pub const WORK_FOLDER: &str = opendag_protocol::path::WORKING_FOLDER;
 /// The lock in the working folder.
 const LOCK: &str = "lock";
 
@@ -113,9 +113,8 @@ impl Target {
     /// What lies at a path, without reading it.
     ///
     /// # Errors
-    /// [`DiskError::Reserved`] for paths into the working folder.
+    /// [`DiskError`].
     pub fn find(&self, path: &DatasetPath) -> Result<Found, DiskError> {
-        self.check_path(path)?;
         self.root.find(path)
     }
 
@@ -148,7 +147,6 @@ impl Target {
     /// # Errors
     /// [`DiskError`].
     pub fn open_read(&self, path: &DatasetPath) -> Result<File, DiskError> {
-        self.check_path(path)?;
         self.root.open_read(path)
     }
 
@@ -197,17 +195,4 @@ impl Target {
             }
         }
     }
-
-    pub(crate) fn check_path(&self, path: &DatasetPath) -> Result<(), DiskError> {
-        let first = path.components().next().unwrap_or_default();
-        if first.eq_ignore_ascii_case(WORK_FOLDER) {
-            return Err(DiskError::Reserved {
-                path: self.root.path().join(path.as_str()),
-            });
-        }
-        Ok(())
-    }
 }
-
-#[cfg(test)]
-mod tests;

@@ -21,6 +21,9 @@ use crate::disk::{self, temp_name};
 const GROUP: usize = 16 * 1024;
 const MIB: usize = 1024 * 1024;
 
+/// What a test does to a file.
+pub(crate) type Damage = fn(&Path);
+
 /// Sizes at which something changes, each with its reason.
 pub(crate) const SIZES: &[(usize, &str)] = &[
     (0, "no chunk group at all"),

@@ -1,9 +1,9 @@
-use std::{fs, path::Path};
+use std::fs;
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::testing::{bytes, flip_bit};
+use crate::store::testing::{Damage, bytes, flip_bit};
 
 const SIZE: usize = 3 * 1024 * 1024 + 5;
 
@@ -142,7 +142,7 @@ fn p2_p4_what_is_claimed_is_hashed_again_after_a_restart() {
 
 #[test]
 fn p9_damaged_working_files_cost_only_what_they_held() {
-    let damages: [(&str, fn(&Path)); 6] = [
+    let damages: [(&str, Damage); 6] = [
         ("bits", |path| flip_bit(path, 20)),
         ("bits", |path| fs::write(path, b"").unwrap()),
         ("bits", |path| fs::remove_file(path).unwrap()),
