@@ -17,6 +17,7 @@ mod kad;
 mod kad_store;
 mod limits;
 mod mdns;
+mod mux;
 mod pending;
 mod race;
 mod stream;

@@ -1,5 +1,7 @@
 //! The handle of a running network.
 
+mod discovery;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -7,27 +9,26 @@ use std::{
 };
 
 use libp2p::{
-    Multiaddr, PeerId,
-    core::transport::TransportError,
+    Multiaddr, PeerId, Swarm,
+    core::transport::{ListenerId, TransportError},
     identity::{Keypair, ed25519},
     multiaddr::Protocol,
 };
-use opendag_protocol::{DatasetId, Hash};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ConnectError, GossipId, Inbound, NetConfig, NetCounters, NetError, OpenError, PeerAddr,
-    PeerInfo, Stream, StreamProtocol, Verdict,
+    ConnectError, Inbound, NetConfig, NetCounters, NetError, OpenError, PeerAddr, PeerInfo, Stream,
+    StreamProtocol,
     addresses::{AddressBook, Policy, Scope},
-    behaviour,
+    behaviour::{self, Behaviour},
     command::Command,
     dial::Bootstrap,
     gossip::Unsent,
     kad::{Announced, DhtCommand},
     limits::{
         BAN_TIME, COMMAND_QUEUE, CONNECTS_MAX, Counters, EVENT_QUEUE, INBOUND_QUEUE,
-        LISTEN_TIMEOUT, OPEN_TIMEOUT, OPENS_MAX, PROVIDERS_FOUND_MAX, QUERIES_MAX,
+        LISTEN_TIMEOUT, OPEN_TIMEOUT, OPENS_MAX, QUERIES_MAX,
     },
     pending::Pending,
     stream::Names,
@@ -78,15 +79,7 @@ impl Net {
         let streams = streams::Behaviour::new(names, streams_tx, Arc::clone(&counters));
         let counted = Arc::clone(&counters);
         let mut swarm = behaviour::build(&config, &key, Arc::clone(&policy), streams, counted)?;
-        let mut listeners = Vec::new();
-        for addr in &config.listen {
-            let listening = swarm.listen_on(addr.clone());
-            let failed = |source| NetError::Listen {
-                addr: addr.clone(),
-                source,
-            };
-            listeners.push(listening.map_err(|e| failed(to_io(e)))?);
-        }
+        let listeners = listen(&mut swarm, &config.listen)?;
         let (ready_tx, ready_rx) = oneshot::channel();
         let task = Task {
             swarm,
@@ -121,7 +114,7 @@ impl Net {
         }));
         let (stop, stopped) = (net.0.stop.clone(), net.0.stopped.clone().drop_guard());
         tokio::spawn(async move {
-            task.run(stop).await;
+            Box::pin(task.run(stop)).await;
             drop(stopped);
         });
         let ready = tokio::time::timeout(LISTEN_TIMEOUT, ready_rx).await;
@@ -251,76 +244,6 @@ impl Net {
         })
     }
 
-    /// Announces in the DHT that this node provides `key` (the hash of a version's or a dataset's
-    /// id), now and from then on as long as it runs: again every 12 hours, and when it gets to know
-    /// more of the DHT. Nothing happens if the DHT is off.
-    pub async fn provide(&self, key: Hash) {
-        self.send(Command::Dht(DhtCommand::Provide(key))).await;
-    }
-
-    /// Stops announcing `key`. Others forget it within 48 hours.
-    pub async fn stop_providing(&self, key: Hash) {
-        self.send(Command::Dht(DhtCommand::StopProviding(key)))
-            .await;
-    }
-
-    /// Looks for providers of `key`: each comes as it is found, without this node. The channel
-    /// closes when all have been found, after 30 seconds at most; drop it when you have enough.
-    ///
-    /// Anybody can claim to be a provider.
-    pub async fn find_providers(&self, key: Hash) -> mpsc::Receiver<PeerAddr> {
-        let (found, providers) = mpsc::channel(PROVIDERS_FOUND_MAX);
-        if let Some(permit) = acquire(&self.0.queries).await {
-            self.send(Command::Dht(DhtCommand::Providers { key, found, permit }))
-                .await;
-        }
-        providers
-    }
-
-    /// The providers of `key` that are found in time; see [`Net::find_providers`].
-    pub async fn providers(&self, key: Hash, timeout: Duration) -> Vec<PeerAddr> {
-        let mut all = Vec::new();
-        let collect = async {
-            let mut found = self.find_providers(key).await;
-            while let Some(provider) = found.recv().await {
-                all.push(provider);
-            }
-        };
-        // Late is not an error: what was found by then is the answer.
-        let _ = tokio::time::timeout(timeout, collect).await;
-        all
-    }
-
-    /// Puts a signed head into the DHT, now and again as [`Net::provide`] does. It must pass the
-    /// validator of the configuration. Nothing happens if the DHT is off.
-    pub async fn put_head(&self, dataset: DatasetId, value: Vec<u8>) {
-        let key = dataset.hash();
-        self.send(Command::Dht(DhtCommand::PutHead { key, value }))
-            .await;
-    }
-
-    /// The heads of a dataset that the DHT has, validated, distinct, in no order: at most 16, within
-    /// 30 seconds.
-    pub async fn get_heads(&self, dataset: DatasetId) -> Vec<Vec<u8>> {
-        let Some(permit) = acquire(&self.0.queries).await else {
-            return Vec::new();
-        };
-        let key = dataset.hash();
-        let heads = self.ask(|reply| Command::Dht(DhtCommand::Heads { key, reply, permit }));
-        heads.await.unwrap_or_default()
-    }
-
-    /// Gossips an own head: now, or when there is a peer to gossip to. Heads that come back from
-    /// others are not shown to this node again.
-    pub async fn gossip_head(&self, bytes: Vec<u8>) {
-        self.send(Command::Gossip { bytes }).await;
-    }
-
-    /// Says what to do with a message of [`NetEvent::Gossip`](super::NetEvent::Gossip).
-    pub async fn verdict(&self, id: GossipId, verdict: Verdict) {
-        self.send(Command::Verdict { id, verdict }).await;
-    }
-
     /// Remembers addresses of a peer that strangers named, without connecting.
     pub async fn learn(&self, peer: PeerAddr) {
         self.send(Command::Learn { peer }).await;
@@ -384,6 +307,17 @@ impl Net {
         };
         wanted.map(tail).collect()
     }
+}
+
+fn listen(swarm: &mut Swarm<Behaviour>, addrs: &[Multiaddr]) -> Result<Vec<ListenerId>, NetError> {
+    let one = |addr: &Multiaddr| {
+        let failed = |error| NetError::Listen {
+            addr: addr.clone(),
+            source: to_io(error),
+        };
+        swarm.listen_on(addr.clone()).map_err(failed)
+    };
+    addrs.iter().map(one).collect()
 }
 
 async fn acquire(places: &Arc<Semaphore>) -> Option<tokio::sync::OwnedSemaphorePermit> {

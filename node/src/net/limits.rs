@@ -13,6 +13,13 @@ pub(super) const STREAMS_IN_MAX: usize = 256;
 /// Inbound streams under negotiation on one connection. With the two limits above it stays below
 /// yamux' 512 streams, where a connection is torn down.
 pub(super) const STREAMS_NEGOTIATING_MAX: usize = 64;
+/// Streams of one connection in all, where Yamux ends the connection.
+pub(super) const MUX_STREAMS_MAX: usize = 512;
+/// Streams of a peer that wait to be negotiated; as many as a peer may open without an answer.
+pub(super) const MUX_INBOUND_MAX: usize = 256;
+/// By how much the receive windows of one connection grow together beyond their start of 256 KiB
+/// each: 16 MiB carry 1 Gbit/s at 130 ms.
+pub(super) const MUX_WINDOW_BYTES: usize = 16 * 1024 * 1024;
 /// Streams that wait for the node to take them; further ones are refused.
 pub(super) const INBOUND_QUEUE: usize = 512;
 /// Events that wait for the node to take them; further ones are dropped.

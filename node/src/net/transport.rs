@@ -17,13 +17,14 @@ use libp2p::{
     },
     identity::Keypair,
     multiaddr::Protocol,
-    noise, quic, tcp, yamux,
+    noise, quic, tcp,
 };
 
 use super::{
     NetError,
     addresses::Policy,
     limits::{HANDSHAKE_TIMEOUT, STREAMS_IN_MAX, TCP_HEAD_START},
+    mux,
     race::Race,
 };
 
@@ -55,7 +56,7 @@ pub(super) fn build(
     let tcp = tcp::tokio::Transport::new(tcp)
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
-        .multiplex(yamux::Config::default())
+        .multiplex(mux::Upgrade::new())
         .timeout(HANDSHAKE_TIMEOUT)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
 
