@@ -305,11 +305,13 @@ impl Peers {
         }
     }
 
-    /// A peer sent what was asked for: what was before is forgiven.
-    pub(super) fn forgive(&mut self, key: PeerKey) {
-        if let Some(peer) = self.peers.get_mut(&key) {
-            peer.failures = 0;
-        }
+    /// A peer sent what was asked for: what was before is forgiven. Was there anything?
+    pub(super) fn forgive(&mut self, key: PeerKey) -> bool {
+        let failures = self
+            .peers
+            .get_mut(&key)
+            .map(|peer| std::mem::take(&mut peer.failures));
+        failures.is_some_and(|failures| failures > 0)
     }
 
     /// Ends a rest that is over.

@@ -181,9 +181,7 @@ impl Fetch {
         request.useful |= new > 0;
         let first = !std::mem::replace(&mut request.answered, true);
         let (peer, twin, delay) = (request.peer, request.twin, now.since(request.sent_at));
-        if arrival.came_bytes > 0 {
-            self.peers.forgive(peer);
-        }
+        let forgiven = arrival.came_bytes > 0 && self.peers.forgive(peer);
         self.peers.change(peer, |peer| {
             peer.in_flight -= arrival.came_bytes;
             peer.bytes.verified += new;
@@ -196,6 +194,10 @@ impl Fetch {
                 peer.pace.verified(now, arrival.came_bytes);
             }
         });
+        if forgiven {
+            // Patience is shorter again: look sooner than planned.
+            self.arm(peer);
+        }
         if let Some(twin) = twin {
             self.supersede(twin);
         }

@@ -99,7 +99,7 @@ proptest! {
                 }
             }
             prop_assert!(fetch.progress().in_flight_bytes <= limit);
-            prop_assert!(fetch.deadline().is_none_or(|at| at > now), "a timer that is due was not handled");
+            prop_assert!(fetch.deadline().is_none_or(|at| at > now), "{:?} is due at {now:?} and was not handled", fetch.timers.first());
         }
     }
 

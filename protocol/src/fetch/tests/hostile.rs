@@ -203,3 +203,57 @@ fn a_peer_that_was_stopped_for_a_while_is_forgiven() {
         sim.fetch.progress()
     );
 }
+
+#[test]
+fn forgiven_failures_shorten_patience_at_once() {
+    let specs = [ShardSpec {
+        shard: ShardIndex(0),
+        size: 5 * MIB,
+        have: GroupRanges::new(),
+    }];
+    let mut fetch = Fetch::new(FetchConfig::default(), specs);
+    let (peer, at) = (PeerKey(0), Time::from_millis);
+    fetch.handle(at(0), Input::PeerJoined { peer });
+    fetch.handle(
+        at(0),
+        Input::Holdings {
+            peer,
+            update: Holdings::Complete,
+        },
+    );
+    for request in 0..2 {
+        fetch.handle(
+            at(0),
+            Input::Ended {
+                request: RequestId(request),
+                end: End::Busy,
+            },
+        );
+    }
+    fetch.handle_timeout(at(2000));
+    let asked = std::iter::from_fn(|| fetch.poll()).filter_map(|output| match output {
+        Output::Request { request, items, .. } => Some((request, items[0])),
+        _ => None,
+    });
+    let (request, Item { shard, .. }) = asked.last().unwrap();
+    fetch.handle(
+        at(2000),
+        Input::Verified {
+            request,
+            shard,
+            groups: GroupRange::ALL,
+            bytes: 1,
+        },
+    );
+    assert!(fetch.deadline().is_some_and(|due| due <= at(12_000)));
+    for ms in (2000..=12_000).step_by(500) {
+        fetch.handle_timeout(at(ms));
+    }
+    let outputs: Vec<Output> = std::iter::from_fn(|| fetch.poll()).collect();
+    assert!(
+        outputs
+            .iter()
+            .any(|output| matches!(output, Output::Cancel { .. })),
+        "{outputs:?}"
+    );
+}

@@ -270,19 +270,18 @@ impl Sim {
             Event::Arrive(n, part, right) => self.arrive(n, part, right),
             Event::Handle(n, part, right) => self.arrived(n, part, right),
             Event::End(request, end) => self.end(request, end),
-            Event::Missing(request, shard) => {
-                if self.requests.contains_key(&request) {
-                    let items = &self.requests[&request].1;
-                    let bytes: u64 = items
-                        .iter()
-                        .filter(|item| item.shard == shard)
-                        .map(|item| self.bytes(*item))
-                        .sum();
-                    *self.outstanding.get_mut(&request).unwrap() -= bytes;
-                    self.tell(Input::ItemMissing { request, shard });
-                }
-            }
+            Event::Missing(request, shard) => self.missing_item(request, shard),
         }
+    }
+
+    fn missing_item(&mut self, request: RequestId, shard: ShardIndex) {
+        let Some((_, items)) = self.requests.get_mut(&request) else {
+            return;
+        };
+        let missing: Vec<Item> = items.extract_if(.., |item| item.shard == shard).collect();
+        let bytes: u64 = missing.iter().map(|item| self.bytes(*item)).sum();
+        *self.outstanding.get_mut(&request).unwrap() -= bytes;
+        self.tell(Input::ItemMissing { request, shard });
     }
 
     fn join(&mut self, n: u32) {
