@@ -33,6 +33,10 @@ pub(crate) async fn run(
         default_dir: settings.data_dir.join("testnet"),
     };
     match command {
+        TestnetCommand::Sweep(args) => {
+            let removed = opendag_testnet::remove(&absolute_path(&args.folder)?);
+            removed.map_err(|error| failed(&error))
+        }
         TestnetCommand::Up(args) => up(args, here, signals, output).await,
         TestnetCommand::Join(args) => join(args, here, signals, output).await,
         TestnetCommand::Demo(args) => demo(args, here, signals, output).await,
@@ -62,6 +66,7 @@ async fn up(
         executable: here.executable,
         dir: dir.clone(),
         nodes: args.nodes,
+        keep,
     };
     let mut testnet = tokio::select! {
         started = Testnet::up(options) => started.map_err(|error| failed(&error))?,
@@ -77,7 +82,7 @@ async fn up(
     output.object(&event, &usage(&state));
     let watched = watch(&mut testnet, &mut signals, output).await;
     output.note("Stopping all nodes.");
-    testnet.down(keep).await.map_err(|error| failed(&error))?;
+    testnet.down().await.map_err(|error| failed(&error))?;
     watched
 }
 
@@ -158,6 +163,7 @@ async fn demo(
         event.extend(fields);
     }
     output.object(&event, &summary(&report));
+    output.note("The data of its nodes is being removed in the background.");
     if report.equal {
         Ok(())
     } else {

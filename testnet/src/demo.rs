@@ -2,7 +2,7 @@
 //! middle, compare.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -13,8 +13,9 @@ use crate::{
     command::{Line, PeerBytes, Running},
     compare::{self, Comparison, compare},
     daemon::{NodeInfo, NodeSpec},
-    network::{Testnet, UpOptions, create_private},
+    network::{Keep, Testnet, UpOptions, create_private},
     source::Source,
+    sweep::Swept,
 };
 
 /// Nodes that serve: the publisher and two mirrors.
@@ -25,6 +26,8 @@ const VICTIM: &str = "node-3";
 const FETCH_TIME_MIN: Duration = Duration::from_secs(8);
 /// The slowest that it is slowed down to, in bytes a second: small folders go in one breath.
 const FETCH_RATE_MIN: u64 = 256 * 1024;
+/// Paths that differ are listed up to so many.
+const DIFFERENT_SHOWN: usize = 10;
 /// Name of the dataset.
 const NAME: &str = "demo";
 
@@ -36,7 +39,7 @@ pub struct DemoOptions {
     /// What is published.
     pub source: Source,
     /// Folder for the nodes' data, on a disk with room for three copies; a new folder in it is
-    /// removed at the end.
+    /// removed in the background afterwards, or kept if a step fails.
     pub dir: PathBuf,
 }
 
@@ -96,14 +99,31 @@ pub struct Share {
 /// # Errors
 /// A step fails. Unequal trees are no error here: see [`DemoReport::equal`].
 pub async fn demo(options: DemoOptions, mut say: impl FnMut(&str)) -> Result<DemoReport> {
+    create_private(&options.dir)?;
+    let folder = tempfile::Builder::new()
+        .prefix("demo-")
+        .tempdir_in(&options.dir)?
+        .keep();
+    let swept = Swept::new(folder.clone(), options.executable.clone());
+    let played = play(options, &folder, &mut say).await;
+    played.map_err(|error| {
+        let folder = swept.keep();
+        error.context(format!(
+            "what there is of it, and the logs, are in {}",
+            folder.display()
+        ))
+    })
+}
+
+async fn play(
+    options: DemoOptions,
+    folder: &Path,
+    say: &mut impl FnMut(&str),
+) -> Result<DemoReport> {
     let DemoOptions {
-        executable,
-        source,
-        dir,
+        executable, source, ..
     } = options;
     let begun = Instant::now();
-    create_private(&dir)?;
-    let folder = tempfile::Builder::new().prefix("demo-").tempdir_in(&dir)?;
     let sizes = compare::files(&source.folder, &source.without)?;
     let bytes: u64 = sizes.values().sum();
     let what = format!("{} in {}", source.what, source.folder.display());
@@ -116,8 +136,9 @@ pub async fn demo(options: DemoOptions, mut say: impl FnMut(&str)) -> Result<Dem
 
     let up = UpOptions {
         executable,
-        dir: folder.path().join("net"),
+        dir: folder.join("net"),
         nodes: SEEDS,
+        keep: Keep::Data,
     };
     let mut testnet = Testnet::up(up).await?;
     say(&format!(
@@ -125,13 +146,13 @@ pub async fn demo(options: DemoOptions, mut say: impl FnMut(&str)) -> Result<Dem
         testnet.state().network
     ));
 
-    let (link, publish_seconds) = publish(&testnet, &source, &mut say).await?;
-    let mirror_seconds = mirror(&testnet, &link, &mut say).await?;
+    let (link, publish_seconds) = publish(&testnet, &source, say).await?;
+    let mirror_seconds = mirror(&testnet, &link, say).await?;
 
     let fresh = testnet.spec(SEEDS + 1);
     limit_download(&fresh, bytes)?;
-    let output = folder.path().join("fetched");
-    let fetched = fetch(&mut testnet, &fresh, (&link, bytes, &output), &mut say).await?;
+    let output = folder.join("fetched");
+    let fetched = fetch(&mut testnet, &fresh, (&link, bytes, &output), say).await?;
 
     say("Comparing both folders byte by byte");
     let (one, other) = (source.folder.clone(), output.clone());
@@ -141,9 +162,7 @@ pub async fn demo(options: DemoOptions, mut say: impl FnMut(&str)) -> Result<Dem
         bytes,
         mut different,
     } = compared.await??;
-    different.truncate(10);
-    // Nodes first, then their folder.
-    drop(testnet);
+    different.truncate(DIFFERENT_SHOWN);
     Ok(DemoReport {
         files,
         bytes,
@@ -230,7 +249,7 @@ struct Fetched {
 async fn fetch(
     testnet: &mut Testnet,
     fresh: &NodeSpec,
-    (link, bytes, output): (&str, u64, &std::path::Path),
+    (link, bytes, output): (&str, u64, &Path),
     say: &mut impl FnMut(&str),
 ) -> Result<Fetched> {
     say(&format!(

@@ -11,6 +11,7 @@ mod demo;
 mod network;
 mod source;
 mod state;
+mod sweep;
 
 pub use anyhow::Error;
 pub use compare::{Comparison, compare};
@@ -19,3 +20,4 @@ pub use demo::{DemoOptions, DemoReport, Killed, Share, demo};
 pub use network::{Keep, Testnet, UpOptions, join};
 pub use source::{Source, default_source};
 pub use state::{State, is_running};
+pub use sweep::remove;

@@ -8,11 +8,13 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use crate::{
     daemon::{Daemon, NodeInfo, NodeSpec, WATCH_EVERY},
     state::{self, State},
+    sweep::Swept,
 };
 
 /// How to start a network.
@@ -24,6 +26,8 @@ pub struct UpOptions {
     pub dir: PathBuf,
     /// How many nodes.
     pub nodes: u16,
+    /// What remains when it has ended.
+    pub keep: Keep,
 }
 
 /// A running network. Dropping it kills the nodes.
@@ -33,6 +37,8 @@ pub struct Testnet {
     executable: PathBuf,
     dir: PathBuf,
     folder: PathBuf,
+    // Behind the daemons: they are killed before their folder is removed.
+    swept: Option<Swept>,
     network: String,
 }
 
@@ -47,15 +53,20 @@ impl Testnet {
             executable,
             dir,
             nodes,
+            keep,
         } = options;
         create_private(&dir)?;
-        if let Some(state) = State::read(&dir)?
-            && state::is_running(&state).await
-        {
-            bail!(
-                "a testnet runs in {} already: use `testnet join`, or name another folder with --dir",
-                dir.display()
-            );
+        if let Some(state) = State::read(&dir)? {
+            if state::is_running(&state).await {
+                bail!(
+                    "a testnet runs in {} already: use `testnet join`, or name another folder with --dir",
+                    dir.display()
+                );
+            }
+            // It was killed, and could not remove what it does not keep.
+            if state.keep == Keep::Nothing && state.folder.parent() == Some(&*dir) {
+                drop(Swept::new(state.folder, executable.clone()));
+            }
         }
         let network = format!(
             "testnet-{:016x}",
@@ -63,27 +74,41 @@ impl Testnet {
         );
         let folder = dir.join(&network);
         create_private(&folder)?;
+        let swept = (keep == Keep::Nothing).then(|| Swept::new(folder.clone(), executable.clone()));
+        let daemons = Vec::new();
         let mut testnet = Self {
-            daemons: Vec::new(),
+            daemons,
             executable,
             dir,
             folder,
+            swept,
             network,
         };
-        testnet.daemons.push(Daemon::start(&testnet.spec(1)).await?);
+        match testnet.start(nodes).await {
+            Ok(()) => Ok(testnet),
+            Err(error) => {
+                // The logs say why.
+                testnet.swept.take().map(Swept::keep);
+                Err(error)
+            }
+        }
+    }
+
+    async fn start(&mut self, nodes: u16) -> Result<()> {
+        self.daemons.push(Daemon::start(&self.spec(1)).await?);
         let mut starting = JoinSet::new();
         for number in 2..=nodes {
-            let spec = testnet.spec(number);
+            let spec = self.spec(number);
             starting.spawn(async move { Daemon::start(&spec).await });
         }
         while let Some(started) = starting.join_next().await {
-            testnet.daemons.push(started??);
+            self.daemons.push(started??);
         }
-        testnet
-            .daemons
-            .sort_by_key(|daemon| (daemon.info().name.len(), daemon.info().name.clone()));
-        testnet.state().write(&testnet.dir)?;
-        Ok(testnet)
+        self.daemons.sort_by_key(|daemon| {
+            let name = daemon.info().name.clone();
+            (name.len(), name)
+        });
+        self.state().write(&self.dir)
     }
 
     /// What node `number` would be; its bootstraps are the nodes that run.
@@ -114,6 +139,11 @@ impl Testnet {
         State {
             network: self.network.clone(),
             folder: self.folder.clone(),
+            keep: if self.swept.is_some() {
+                Keep::Nothing
+            } else {
+                Keep::Data
+            },
             nodes,
         }
     }
@@ -153,11 +183,12 @@ impl Testnet {
         }
     }
 
-    /// Stops all nodes; `Keep::Nothing` removes their data too.
+    /// Stops all nodes in order. Their data remains as [`UpOptions::keep`] says; what is not kept is
+    /// removed in the background.
     ///
     /// # Errors
-    /// A node cannot be killed, or the data cannot be removed.
-    pub async fn down(self, keep: Keep) -> Result<()> {
+    /// A node cannot be killed.
+    pub async fn down(self) -> Result<()> {
         let mut stopping = JoinSet::new();
         for daemon in self.daemons {
             stopping.spawn(daemon.stop());
@@ -166,16 +197,13 @@ impl Testnet {
             stopped??;
         }
         State::remove(&self.dir);
-        if keep == Keep::Nothing {
-            let removed = fs::remove_dir_all(&self.folder);
-            removed.with_context(|| format!("cannot remove {}", self.folder.display()))?;
-        }
         Ok(())
     }
 }
 
-/// What remains of a network that is stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What remains of a network that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Keep {
     /// The data of its nodes.
     Data,

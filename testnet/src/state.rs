@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpStream, time::timeout};
 
-use crate::daemon::NodeInfo;
+use crate::{daemon::NodeInfo, network::Keep};
 
 /// Name of the file.
 const FILE_NAME: &str = "testnet.json";
@@ -25,6 +25,8 @@ pub struct State {
     pub network: String,
     /// Folder of its nodes.
     pub folder: PathBuf,
+    /// What remains when it has ended.
+    pub keep: Keep,
     /// Its nodes.
     pub nodes: Vec<NodeInfo>,
 }

@@ -13,6 +13,9 @@ pub enum TestnetCommand {
     Join(JoinArgs),
     /// Publish, mirror, fetch, lose a seed and compare, all by itself
     Demo(DemoArgs),
+    /// Remove the folder of a network that has ended
+    #[command(hide = true)]
+    Sweep(SweepArgs),
 }
 
 /// Arguments of `testnet up`.
@@ -39,4 +42,11 @@ pub struct JoinArgs {
 pub struct DemoArgs {
     /// Folder to publish [default: the documentation of the Rust toolchain]
     pub dir: Option<PathBuf>,
+}
+
+/// Arguments of `testnet sweep`.
+#[derive(Clone, Debug, Args)]
+pub struct SweepArgs {
+    /// The folder
+    pub folder: PathBuf,
 }
