@@ -6,6 +6,7 @@
 
 mod addresses;
 mod behaviour;
+mod bootstrap;
 mod command;
 mod dial;
 mod error;

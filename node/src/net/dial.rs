@@ -18,30 +18,11 @@ use super::{
     addresses::without_peer,
     command::ConnectReply,
     guard::Refused,
-    limits::{BOOTSTRAP_RETRY, CONFIRM_TIMEOUT, CONNECT_TIMEOUT, OTHER_NETWORK_TIME},
+    limits::{CONFIRM_TIMEOUT, CONNECT_TIMEOUT, OTHER_NETWORK_TIME},
     pending::{Entry, Reply, Waiting},
     task::{Connection, Peer, Task},
     transport::Kind,
 };
-
-/// A peer to stay connected to.
-#[derive(Debug)]
-pub(super) struct Bootstrap {
-    pub(super) addr: Multiaddr,
-    /// Who is there, once known.
-    pub(super) peer: Option<PeerId>,
-    pub(super) next_try: Instant,
-}
-
-impl Bootstrap {
-    pub(super) fn new(addr: &Multiaddr) -> Self {
-        Self {
-            addr: without_peer(addr),
-            peer: peer_in(addr),
-            next_try: Instant::now(),
-        }
-    }
-}
 
 /// The peer that an address ends with.
 pub(super) fn peer_in(addr: &Multiaddr) -> Option<PeerId> {
@@ -169,6 +150,7 @@ impl Task {
             if let DialError::WrongPeerId { address, .. } = &error {
                 self.book.remove(&peer, &without_peer(address));
             }
+            self.on_bootstrap_failed(peer);
             // The peer may have dialled us meanwhile, and be about to show its network.
             let connected = self.swarm.is_connected(&peer);
             for entry in self.pending.take(&Waiting::Peer(peer)) {
@@ -210,11 +192,7 @@ impl Task {
         );
         if endpoint.is_dialer() {
             self.book.add(peer, &addr);
-            for bootstrap in &mut self.bootstrap {
-                if bootstrap.addr == addr {
-                    bootstrap.peer = Some(peer);
-                }
-            }
+            self.on_bootstrap_connected(peer, &addr);
         }
         for entry in self.pending.take(&Waiting::Connection(connection)) {
             self.pending.add(Waiting::Peer(peer), entry);
@@ -297,31 +275,5 @@ impl Task {
             let _ = self.swarm.disconnect_peer_id(peer);
         }
         self.dial_bootstrap(now);
-    }
-
-    fn dial_bootstrap(&mut self, now: Instant) {
-        let mut due = Vec::new();
-        for bootstrap in &mut self.bootstrap {
-            let there = bootstrap
-                .peer
-                .is_some_and(|peer| self.peers.contains_key(&peer));
-            if !there && bootstrap.next_try <= now {
-                bootstrap.next_try = now + BOOTSTRAP_RETRY;
-                due.push((bootstrap.addr.clone(), bootstrap.peer));
-            }
-        }
-        for (addr, peer) in due {
-            self.policy.trust(&addr);
-            let opts = match peer {
-                Some(peer) => DialOpts::peer_id(peer)
-                    .condition(PeerCondition::DisconnectedAndNotDialing)
-                    .addresses(vec![addr])
-                    .build(),
-                None => DialOpts::from(addr),
-            };
-            if let Err(error) = self.swarm.dial(opts) {
-                tracing::debug!(%error, "cannot dial a bootstrap peer");
-            }
-        }
     }
 }

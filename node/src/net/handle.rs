@@ -12,9 +12,11 @@ use libp2p::{
     Multiaddr, PeerId, Swarm,
     core::transport::{ListenerId, TransportError},
     identity::{Keypair, ed25519},
-    multiaddr::Protocol,
 };
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -22,8 +24,8 @@ use super::{
     StreamProtocol,
     addresses::{AddressBook, Policy, Scope},
     behaviour::{self, Behaviour},
+    bootstrap::{Bootstrap, resolve},
     command::Command,
-    dial::Bootstrap,
     gossip::Unsent,
     kad::{Announced, DhtCommand},
     limits::{
@@ -54,7 +56,7 @@ struct Shared {
     opens: Arc<Semaphore>,
     connects: Arc<Semaphore>,
     queries: Arc<Semaphore>,
-    loopback: bool,
+    scope: Scope,
     stop: CancellationToken,
     stopped: CancellationToken,
 }
@@ -95,6 +97,7 @@ impl Net {
             book: AddressBook::default(),
             peers: BTreeMap::new(),
             bootstrap: config.bootstrap.iter().map(Bootstrap::new).collect(),
+            lookups: JoinSet::new(),
             validate: config.validate_head,
             announced: Announced::default(),
             unsent: Unsent::default(),
@@ -108,7 +111,7 @@ impl Net {
             opens: Arc::new(Semaphore::new(OPENS_MAX)),
             connects: Arc::new(Semaphore::new(CONNECTS_MAX)),
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),
-            loopback: scope == Scope::Loopback,
+            scope,
             stop: CancellationToken::new(),
             stopped: CancellationToken::new(),
         }));
@@ -185,7 +188,7 @@ impl Net {
     /// [`ConnectError`], within 15 seconds after the name is resolved.
     pub async fn dial(&self, addr: Multiaddr) -> Result<PeerId, ConnectError> {
         let mut last = ConnectError::Address { addr: addr.clone() };
-        for addr in self.resolve(&addr).await {
+        for addr in resolve(&addr, self.0.scope).await {
             let permit = acquire(&self.0.connects)
                 .await
                 .ok_or(ConnectError::Stopped)?;
@@ -279,33 +282,6 @@ impl Net {
         let (reply, answer) = oneshot::channel();
         self.send(command(reply)).await?;
         answer.await.ok()
-    }
-
-    /// The addresses behind a host name; an address without one as it is.
-    async fn resolve(&self, addr: &Multiaddr) -> Vec<Multiaddr> {
-        let (name, want_v4, want_v6) = match addr.iter().next() {
-            Some(Protocol::Dns(name)) => (name.into_owned(), true, true),
-            Some(Protocol::Dns4(name)) => (name.into_owned(), true, false),
-            Some(Protocol::Dns6(name)) => (name.into_owned(), false, true),
-            Some(_) => return vec![addr.clone()],
-            None => return Vec::new(),
-        };
-        if self.0.loopback && name != "localhost" {
-            return Vec::new();
-        }
-        let lookup = tokio::net::lookup_host((name.as_str(), 0));
-        let Ok(Ok(found)) = tokio::time::timeout(OPEN_TIMEOUT, lookup).await else {
-            return Vec::new();
-        };
-        let wanted = found.map(|socket| socket.ip());
-        let wanted = wanted.filter(|ip| if ip.is_ipv4() { want_v4 } else { want_v6 });
-        let tail = |ip: std::net::IpAddr| {
-            let rest = addr.iter().skip(1);
-            std::iter::once(Protocol::from(ip))
-                .chain(rest)
-                .collect::<Multiaddr>()
-        };
-        wanted.map(tail).collect()
     }
 }
 

@@ -37,6 +37,8 @@ pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connect over all addresses, the confirmation of the network included.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// One lookup of a host's name.
+pub(super) const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Binding of all listeners.
 pub(super) const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection without streams is kept: long enough to come back for the next request.
@@ -45,8 +47,10 @@ pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 pub(super) const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often deadlines are looked at.
 pub(super) const TICK: Duration = Duration::from_millis(250);
-/// How often a bootstrap peer that is away is dialled.
-pub(super) const BOOTSTRAP_RETRY: Duration = Duration::from_secs(15);
+/// When a bootstrap peer that is away is dialled again at first; twice as much each time.
+pub(super) const BOOTSTRAP_PAUSE_MIN: Duration = Duration::from_secs(1);
+/// When it is dialled again at last.
+pub(super) const BOOTSTRAP_PAUSE_MAX: Duration = Duration::from_secs(32);
 /// Time for connections to close cleanly at shutdown.
 pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pings in a row without an answer after which a connection is given up.

@@ -15,6 +15,7 @@ use libp2p::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
+    task::JoinSet,
     time::{Instant, MissedTickBehavior},
 };
 use tokio_util::sync::CancellationToken;
@@ -23,8 +24,8 @@ use super::{
     HeadValidator, NetEvent, PeerInfo,
     addresses::{AddressBook, Policy, is_reachable},
     behaviour::{Behaviour, BehaviourEvent},
+    bootstrap::{Bootstrap, Resolved},
     command::Command,
-    dial::Bootstrap,
     gossip::{Pace, Unsent},
     kad::Announced,
     limits::{Counters, PINGS_LOST_MAX, SHUTDOWN_TIMEOUT, TICK, count},
@@ -86,6 +87,8 @@ pub(super) struct Task {
     /// Bounded by the limits on connections.
     pub(super) peers: BTreeMap<PeerId, Peer>,
     pub(super) bootstrap: Vec<Bootstrap>,
+    /// A few for each bootstrap peer: they end in time, and begin ever less often.
+    pub(super) lookups: JoinSet<Resolved>,
     pub(super) validate: HeadValidator,
     pub(super) announced: Announced,
     pub(super) unsent: Unsent,
@@ -107,6 +110,11 @@ impl Task {
                     Some(command) => self.on_command(command),
                     None => break,
                 },
+                Some(resolved) = self.lookups.join_next() => {
+                    if let Ok(resolved) = resolved {
+                        self.on_resolved(resolved);
+                    }
+                }
                 _ = tick.tick() => self.on_tick(Instant::now()),
             }
         }

@@ -267,3 +267,27 @@ async fn a_banned_peer_is_cut_off_in_both_directions() {
     a.ban_for(peer, std::time::Duration::ZERO).await;
     within("dial", a.dial(addr_of(&b).await)).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_bootstrap_peer_is_found_by_name_and_again_after_a_restart() {
+    let (b, b_inbound) = start(config(2, &[TCP])).await;
+    let listen = addr_of(&b).await.to_string();
+    let listen = listen.split("/p2p/").next().unwrap().to_owned();
+    let named = listen.replace("/ip4/127.0.0.1", "/dns4/localhost");
+    let mut config_a = config(1, &[TCP]);
+    config_a.bootstrap = vec![named.parse().unwrap()];
+    let (a, mut a_inbound) = start(config_a).await;
+    let mut connected = async |wanted| loop {
+        match within("event", a_inbound.events.recv()).await.unwrap() {
+            NetEvent::PeerConnected { peer } if peer == wanted => break,
+            _ => {}
+        }
+    };
+    connected(b.peer_id()).await;
+    b.shutdown().await;
+    drop((b, b_inbound));
+    // Somebody else is there now: the configuration named no peer.
+    let (c, _c) = start(config(3, &[&listen])).await;
+    connected(c.peer_id()).await;
+    assert_eq!(a.peers().await.len(), 1);
+}
