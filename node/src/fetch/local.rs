@@ -12,7 +12,7 @@ use super::{
     FetchError, Job,
     plan::Plan,
     table::Wanted,
-    writer::{Destination, Writer},
+    writer::{Destination, WriteError, Writer},
 };
 use crate::{
     node::Shared,
@@ -61,6 +61,7 @@ fn prepare(
     target: Target,
     place: Option<Place>,
 ) -> Result<Prepared, FetchError> {
+    check_space(&plan, &target)?;
     if let Some(place) = &place {
         // A folder that was published stays one: its files are the user's.
         let known = shared.store.places_of(&place.manifest)?;
@@ -79,7 +80,6 @@ fn prepare(
         shared.store.shards_put(place.root_id(), rows)?;
     }
     let place = place.map(|place| place.root_id());
-    let path = target.path().to_owned();
     let destination = Destination {
         store: shared.store.clone(),
         target,
@@ -95,16 +95,6 @@ fn prepare(
     here.extend(writer.sync()?);
     let missing = |spec: &ShardSpec| spec.size - spec.have.len_bytes(spec.size);
     let to_fetch_bytes: u64 = shards.iter().map(missing).sum();
-    let copies_bytes: u64 = plan
-        .copies
-        .iter()
-        .map(|(_, wanted)| wanted.entry.size())
-        .sum();
-    let needed = to_fetch_bytes.saturating_add(copies_bytes);
-    let free = writer.free_bytes()?;
-    if needed > free {
-        return Err(FetchError::Space { path, free, needed });
-    }
     Ok(Prepared {
         writer: Arc::new(writer),
         shards,
@@ -112,6 +102,24 @@ fn prepare(
         to_fetch_bytes,
         copies: plan.copies,
     })
+}
+
+/// Asks the disk before anything is made: a table of a stranger may promise any size.
+fn check_space(plan: &Plan, target: &Target) -> Result<(), FetchError> {
+    let copies = plan.copies.iter().map(|(_, wanted)| wanted.entry.size());
+    let needed = copies.fold(plan.missing_bytes, u64::saturating_add);
+    // What an earlier run left unfinished is taken over, and needs no more room.
+    let room = target.free_bytes().map_err(WriteError::from)?;
+    let room = room.saturating_add(target.unfinished_bytes());
+    if needed > room {
+        let path = target.path().to_owned();
+        return Err(FetchError::Space {
+            path,
+            free: room,
+            needed,
+        });
+    }
+    Ok(())
 }
 
 /// Takes from other versions on this node what they have of a shard. What fails comes from peers.

@@ -372,11 +372,6 @@ impl Writer {
         self.wanted(shard).map(|wanted| wanted.entry.hash())
     }
 
-    /// Bytes that may still be written at the target.
-    pub(super) fn free_bytes(&self) -> Result<u64, WriteError> {
-        Ok(self.destination.target.free_bytes()?)
-    }
-
     fn wanted(&self, shard: ShardIndex) -> Option<&Wanted> {
         self.wanted.get(self.position(shard)?)
     }

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{File, TryLockError},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -162,6 +163,17 @@ impl Target {
     /// [`DiskError`].
     pub fn free_bytes(&self) -> Result<u64, DiskError> {
         self.root.free_bytes()
+    }
+
+    /// Bytes on disk of what an earlier run left unfinished.
+    #[must_use]
+    pub fn unfinished_bytes(&self) -> u64 {
+        let entries = std::fs::read_dir(self.work.path()).into_iter().flatten();
+        let blocks = entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.blocks()));
+        // `st_blocks` counts 512 bytes on every system.
+        blocks.fold(0, |sum: u64, blocks| {
+            sum.saturating_add(blocks.saturating_mul(512))
+        })
     }
 
     /// Removes the working folder if nothing unfinished is in it. To be called when a fetch is complete.
