@@ -12,7 +12,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Access, DiskError, sync_file_system, temp_name};
+use super::{Access, DiskError, TEMP_PREFIX, sync_file_system, temp_name};
 
 /// What is to be done with a file that is in the way of a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +139,36 @@ impl Confined {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(DiskError::os("remove", &self.path.join(name))(errno)),
         }
+    }
+
+    /// Removes what a killed process left right below this folder: files named by [`temp_name`].
+    ///
+    /// # Errors
+    /// [`DiskError::Io`].
+    pub fn remove_temporary_files(&self) -> Result<(), DiskError> {
+        for name in self.names()? {
+            if name.starts_with(TEMP_PREFIX) {
+                self.remove_own(&name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The names right below this folder, but for those that are no text.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`].
+    pub fn names(&self) -> Result<Vec<String>, DiskError> {
+        let read_error = || DiskError::os("read", &self.path);
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.folder).map_err(read_error())? {
+            let entry = entry.map_err(read_error())?;
+            match entry.file_name().to_str() {
+                Ok(".." | ".") | Err(_) => {}
+                Ok(name) => names.push(name.to_owned()),
+            }
+        }
+        Ok(names)
     }
 
     /// Renames a file right below this folder.

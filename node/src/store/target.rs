@@ -15,7 +15,7 @@ use super::{
     outboards::Outboards,
     partial::PartialShard,
 };
-use crate::disk::{self, Access, Confined, DiskError, Fingerprint, Found, Replace};
+use crate::disk::{Access, Confined, DiskError, Fingerprint, Found, Replace};
 
 /// Name of the working folder below a target. No [`DatasetPath`] leads into it.
 pub const WORK_FOLDER: &str = opendag_protocol::path::WORKING_FOLDER;
@@ -79,7 +79,7 @@ impl Target {
                 return Err(DiskError::io("lock", root.path())(error).into());
             }
         }
-        disk::remove_temporary_files(work.path())?;
+        work.remove_temporary_files()?;
         Ok(Self {
             root: Arc::new(root),
             work: Arc::new(work),
@@ -178,33 +178,21 @@ impl Target {
 
     /// Removes the working folder if nothing unfinished is in it. To be called when a fetch is complete.
     pub fn tidy(&self) {
-        self.remove_orphans();
-        let unfinished = std::fs::read_dir(self.work.path()).map_or(1, |entries| {
-            entries
-                .filter(|entry| entry.as_ref().is_ok_and(|entry| entry.file_name() != LOCK))
-                .count()
-        });
-        if unfinished == 0 {
-            // Whatever stays does no harm: the next fetch opens it again.
+        // Whatever stays does no harm: the next fetch opens it again.
+        let Ok(names) = self.work.names() else {
+            return;
+        };
+        let is_left = |name: &str| match name.rsplit_once('.') {
+            // Pairs and bitmap of a file that got its name just before a crash.
+            Some((hash, "obao" | "bits")) => !names.contains(&format!("{hash}.part")),
+            Some(_) | None => false,
+        };
+        for name in names.iter().filter(|name| is_left(name)) {
+            let _ = self.work.remove_own(name);
+        }
+        if names.iter().all(|name| name == LOCK || is_left(name)) {
             let _ = self.work.remove_own(LOCK);
             let _ = std::fs::remove_dir(self.work.path());
-        }
-    }
-
-    /// Removes hash pairs and bitmaps whose bytes got their name just before a crash.
-    fn remove_orphans(&self) {
-        let entries = std::fs::read_dir(self.work.path());
-        for entry in entries.into_iter().flatten().filter_map(Result::ok) {
-            let name = entry.file_name();
-            let path = Path::new(&name);
-            let is_companion = path
-                .extension()
-                .is_some_and(|ending| ending == "obao" || ending == "bits");
-            let bytes = self.work.path().join(path.with_extension("part"));
-            if let (true, false, Some(name)) = (is_companion, bytes.exists(), name.to_str()) {
-                // What stays does no harm.
-                let _ = self.work.remove_own(name);
-            }
         }
     }
 }

@@ -192,6 +192,14 @@ fn p4_a_batch_that_is_not_committed_leaves_only_partial_shards() {
         target,
     };
     assert_eq!(fixture.working_files(), left);
+    // Killed right after the file got its name: what belonged to it is tidied up, and nothing else.
+    let work = fixture.dir.path().join("target/.opendag");
+    let orphans = ["bits", "obao"].map(|ending| format!("{}.{ending}", Hash::of(b"done")));
+    for orphan in orphans {
+        fs::write(work.join(orphan), b"").unwrap();
+    }
+    fixture.target.tidy();
+    assert_eq!(fixture.working_files(), left);
 }
 
 #[test]
