@@ -17,6 +17,9 @@ use crate::disk::{self, DiskError, temp_name};
 const FORMAT: u8 = 1;
 /// Memory for cached pages.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+/// Rows of shards that are checked when the index is opened: about a third of a second. A row that is damaged
+/// behind these counts as absent when it is read.
+const SHARDS_CHECKED_MAX: usize = 200_000;
 /// Rows that are written at once.
 const BATCH_ROWS_MAX: usize = 2048;
 
@@ -104,12 +107,28 @@ impl Index {
 
     fn try_open(path: &Path) -> Result<(Self, State), IndexError> {
         // sled panics on some kinds of damage; a lost index must not keep the node from starting.
-        let opened = catch_unwind(AssertUnwindSafe(|| Self::open_trees(path)));
-        let index = opened.map_err(|_| IndexError::Damaged {
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            let index = Self::open_trees(path)?;
+            index.check()?;
+            let state = index.state()?;
+            Ok((index, state))
+        }));
+        opened.map_err(|_| IndexError::Damaged {
             path: path.to_owned(),
-        })??;
-        let state = index.state()?;
-        Ok((index, state))
+        })?
+    }
+
+    /// Reads all rows, so that damage shows now, when the index can be rebuilt.
+    fn check(&self) -> Result<(), IndexError> {
+        for table in [Table::Records, Table::Datasets, Table::Places, Table::Roots] {
+            for row in self.rows(table, &[]) {
+                row?;
+            }
+        }
+        for row in self.rows(Table::Shards, &[]).take(SHARDS_CHECKED_MAX) {
+            row?;
+        }
+        Ok(())
     }
 
     fn open_trees(path: &Path) -> Result<Self, IndexError> {

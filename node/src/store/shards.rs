@@ -11,7 +11,7 @@ use tokio::sync::broadcast;
 
 use super::{
     bao::BaoError,
-    index::Table,
+    index::{IndexError, Table},
     open::{Store, StoreError, lock},
     outboards::OUTBOARD_BYTES_MIN,
     partial::PartialShard,
@@ -67,6 +67,8 @@ impl Store {
             .rows(Table::Shards, &shard_prefix(hash))
             .filter_map(|row| match row {
                 Ok((key, value)) => ShardLocation::decode(&key, &value).map(Ok),
+                // What it said is lost, but not where else the shard may lie.
+                Err(IndexError::Damaged { .. }) => None,
                 Err(error) => Some(Err(error.into())),
             })
             .collect()

@@ -5,7 +5,8 @@ use opendag_protocol::wire::GroupRange;
 use super::*;
 use crate::store::{
     DataDir,
-    testing::{Home, Published, blocking, bytes, flip_bit, open, path},
+    index::{Index, State},
+    testing::{Home, Published, blocking, bytes, copy_folder, flip_bit, open, path},
 };
 
 const LARGE: usize = 3 * 1024 * 1024 + 7;
@@ -76,6 +77,43 @@ async fn p9_an_index_that_does_not_open_is_moved_aside_and_rebuilt() {
         .await;
     check(&home.store, &published).await;
     assert!(home.folder("data/index.broken").is_dir());
+}
+
+/// Bits flipped all over the index's files: whatever sled makes of it, nothing is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn p9_flipped_bits_in_the_index_lose_nothing() {
+    let mut home = Home::new().await;
+    let published = home.publish("corpus", &files()).await;
+    let end = lock(&home.store.inner.segments).position();
+    let mut noticed = 0;
+    // One bit at a time, then many at once.
+    for (first, step) in (0..16)
+        .map(|n| (n, 16))
+        .chain([(0, 1000), (1, 100), (2, 10)])
+    {
+        home = home
+            .reopened(|data| {
+                let file = data.join("index/db");
+                // Where something is written: the rest of the file is a hole.
+                let content = fs::read(&file).unwrap();
+                let written: Vec<_> = (0..content.len()).filter(|at| content[*at] != 0).collect();
+                if step == 16 {
+                    flip_bit(&file, written[written.len() * first / step]);
+                } else {
+                    for at in written.iter().skip(first).step_by(step) {
+                        flip_bit(&file, *at);
+                    }
+                }
+                let copy = data.with_extension("copy");
+                copy_folder(&data.join("index"), &copy);
+                let (_, state) = Index::open(&copy).unwrap();
+                noticed += u32::from(state != State::CoversUntil(end));
+                fs::remove_dir_all(copy).unwrap();
+            })
+            .await;
+        check(&home.store, &published).await;
+    }
+    assert!(noticed > 0, "no damage was large enough to matter");
 }
 
 #[tokio::test(flavor = "multi_thread")]
