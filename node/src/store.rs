@@ -14,6 +14,7 @@ mod keys;
 mod open;
 mod outboards;
 mod partial;
+mod piece;
 mod place;
 mod places;
 mod read;
@@ -25,7 +26,7 @@ mod target;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use bao::{Corrupt, Expect, Piece, PieceDecoder, response_bytes};
+pub use bao::response_bytes;
 pub use batch::{Batch, BatchError, Committed, Placed};
 pub use blobs::BlobError;
 pub use datadir::{DataDir, DataDirError};
@@ -35,6 +36,7 @@ pub use keys::{KeyStoreError, Keys};
 pub use open::{Store, StoreError};
 pub use outboards::{OUTBOARD_BYTES_MIN, Outboards};
 pub use partial::{PartialError, PartialShard};
+pub use piece::{Corrupt, Expect, Piece, PieceDecoder};
 pub use place::{Place, PlaceKind, RootId, ShardLocation};
 pub use read::{READ_BYTES_MAX, ReadError};
 pub use segment::Damage;

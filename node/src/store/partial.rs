@@ -18,7 +18,8 @@ use opendag_protocol::{
 };
 
 use super::{
-    bao::{self, BaoError, Corrupt, Expect, Piece, PieceDecoder, Source},
+    bao::{self, BaoError, Source},
+    piece::{Corrupt, Expect, Piece, PieceDecoder},
     read::ReadError,
 };
 use crate::disk::{Access, Confined, DiskError, temp_name};

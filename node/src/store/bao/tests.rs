@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     disk::Fingerprint,
     store::{
-        Digests, OUTBOARD_BYTES_MIN,
+        Corrupt, Digests, Expect, OUTBOARD_BYTES_MIN, Piece, PieceDecoder,
         read::{FileFault, Form, read_file},
         testing::{SIZES, bytes, flip_bit, outboards},
     },
@@ -242,7 +242,7 @@ proptest! {
             if decoder.is_complete() {
                 break;
             }
-            prop_assert!(decoder.wants() > 0 && decoder.pending.len() < 16 * 1024);
+            prop_assert!((1..=16 * 1024).contains(&decoder.wants()));
             let end = (position + cut).min(encoded.len());
             position += decoder.push(&encoded[position..end]).unwrap();
         }

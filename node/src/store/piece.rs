@@ -1,0 +1,301 @@
+//! Verifying a response while it arrives: what is handed on is right, and a lie costs one chunk group.
+
+use std::{fs::File, io, os::unix::fs::FileExt};
+
+use bao_tree::{
+    BaoTree,
+    iter::{BaoChunk, ResponseIter},
+};
+use opendag_protocol::{Hash, limits::CHUNK_GROUP_BYTES, wire::GroupRange};
+
+use super::bao::{chunk_ranges, hash_group, hash_pair, item_bytes, len64, pair_offset, tree};
+
+/// Bytes that arrived are not those that were asked for. Whoever sent them lies or is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Corrupt {
+    /// The blob is said to have another size.
+    #[error("a size of {got} bytes was sent, but {expected} was expected")]
+    Size {
+        /// What was sent.
+        got: u64,
+        /// What the file table says, or the most that is taken.
+        expected: u64,
+    },
+    /// A hash does not fit.
+    #[error("the bytes of chunk group {group} are not those of the hash")]
+    Group {
+        /// The chunk group in which it was noticed.
+        group: u64,
+    },
+    /// More was sent than was asked for, or less.
+    #[error("the answer has another length than what was asked for")]
+    Length,
+}
+
+/// What is known of the size of a blob before it arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Exactly so many bytes, from a file table.
+    Size(u64),
+    /// At most so many bytes: for blobs that only a hash names. The range must be [`GroupRange::ALL`].
+    AtMost(u64),
+}
+
+/// Verifies a response while it arrives: push bytes as they come, take the [`Piece`] at any time.
+///
+/// Invariant: `data` holds verified bytes only, from the first group of the range on, without gaps.
+/// At most one chunk group is buffered before it is verified.
+#[derive(Debug)]
+pub struct PieceDecoder {
+    hash: Hash,
+    range: GroupRange,
+    expect: Expect,
+    tree: BaoTree,
+    items: Option<ResponseIter>,
+    next: Option<BaoChunk>,
+    stack: Vec<blake3::Hash>,
+    pending: Vec<u8>,
+    data: Vec<u8>,
+    pairs: Vec<(u64, [u8; 64])>,
+}
+
+impl PieceDecoder {
+    /// A decoder for the response to `range` of the blob `hash`. The caller has bounded the range: all of its bytes
+    /// are held in memory.
+    #[must_use]
+    pub fn new(hash: Hash, expect: Expect, range: GroupRange) -> Self {
+        Self {
+            hash,
+            range,
+            expect,
+            tree: tree(0),
+            items: None,
+            next: None,
+            stack: vec![hash.into()],
+            pending: Vec::new(),
+            data: Vec::new(),
+            pairs: Vec::new(),
+        }
+    }
+
+    /// How many more bytes are missing until something can be verified; 0: the response is complete.
+    #[must_use]
+    pub fn wants(&self) -> usize {
+        let item = match (&self.items, &self.next) {
+            (None, _) => 8,
+            (Some(_), Some(item)) => item_bytes(item),
+            (Some(_), None) => return 0,
+        };
+        item.saturating_sub(self.pending.len())
+    }
+
+    /// Has all of the response arrived and been verified?
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.items.is_some() && self.next.is_none()
+    }
+
+    /// The size of the blob as sent; proven only once the response of the whole blob is complete.
+    #[must_use]
+    pub fn size(&self) -> Option<u64> {
+        self.items.as_ref().map(|_| self.tree.size())
+    }
+
+    /// Takes bytes as they arrive. Answers how many belong to this response; the rest is of the next one.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: what was verified before stays, nothing more is to be pushed.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<usize, Corrupt> {
+        let mut rest = bytes;
+        while !self.is_complete() {
+            let wanted = self.wants();
+            if self.pending.is_empty() {
+                let Some((item, after)) = rest.split_at_checked(wanted) else {
+                    self.pending.extend_from_slice(rest);
+                    return Ok(bytes.len());
+                };
+                self.take(item)?;
+                rest = after;
+            } else {
+                let (item, after) = rest.split_at_checked(wanted).unwrap_or((rest, &[]));
+                self.pending.extend_from_slice(item);
+                rest = after;
+                if self.wants() > 0 {
+                    return Ok(bytes.len());
+                }
+                let item = std::mem::take(&mut self.pending);
+                self.take(&item)?;
+            }
+        }
+        Ok(bytes.len() - rest.len())
+    }
+
+    /// One whole item: the size, a hash pair or a chunk group.
+    fn take(&mut self, item: &[u8]) -> Result<(), Corrupt> {
+        let Some(next) = self.next.take() else {
+            return self.take_size(item);
+        };
+        let expected = self.stack.pop();
+        match next {
+            BaoChunk::Parent {
+                is_root,
+                left,
+                right,
+                node,
+                ..
+            } => {
+                let pair: [u8; 64] = item.try_into().map_err(|_| Corrupt::Length)?;
+                let (l, r) = split_pair(&pair);
+                if Some(hash_pair(l, r, is_root)) != expected {
+                    return Err(self.mismatch());
+                }
+                if right {
+                    self.stack.push(blake3::Hash::from_bytes(r));
+                }
+                if left {
+                    self.stack.push(blake3::Hash::from_bytes(l));
+                }
+                if let Some(offset) = pair_offset(&self.tree, node) {
+                    self.pairs.push((offset, pair));
+                }
+            }
+            BaoChunk::Leaf {
+                is_root,
+                start_chunk,
+                ..
+            } => {
+                if Some(hash_group(start_chunk.0, item, is_root)) != expected {
+                    return Err(self.mismatch());
+                }
+                self.data.extend_from_slice(item);
+            }
+        }
+        self.next = self.items.as_mut().and_then(Iterator::next);
+        Ok(())
+    }
+
+    fn take_size(&mut self, item: &[u8]) -> Result<(), Corrupt> {
+        let got = u64::from_le_bytes(item.try_into().map_err(|_| Corrupt::Length)?);
+        let (fits, expected) = match self.expect {
+            Expect::Size(size) => (got == size, size),
+            Expect::AtMost(most) => (got <= most, most),
+        };
+        if !fits {
+            return Err(Corrupt::Size { got, expected });
+        }
+        let ranges = chunk_ranges(self.range, got).ok_or(Corrupt::Length)?;
+        self.tree = tree(got);
+        let mut items = ResponseIter::new(self.tree, ranges);
+        self.next = items.next();
+        self.items = Some(items);
+        Ok(())
+    }
+
+    fn mismatch(&self) -> Corrupt {
+        let group = len64(self.data.len()) / CHUNK_GROUP_BYTES;
+        Corrupt::Group {
+            group: self.range.first.saturating_add(group),
+        }
+    }
+
+    /// The groups that are verified and were not taken yet.
+    #[must_use]
+    pub fn verified(&self) -> Option<GroupRange> {
+        let count = len64(self.data.len()).div_ceil(CHUNK_GROUP_BYTES);
+        GroupRange::between(self.range.first, self.range.first.saturating_add(count))
+    }
+
+    /// Takes what is verified and was not taken yet; the rest of the response may follow.
+    #[must_use]
+    pub fn take_piece(&mut self) -> Piece {
+        let piece = Piece {
+            hash: self.hash,
+            size: self.tree.size(),
+            first: self.range.first,
+            data: std::mem::take(&mut self.data),
+            pairs: std::mem::take(&mut self.pairs),
+        };
+        if let Some(groups) = piece.groups() {
+            self.range.first = groups.end();
+        }
+        piece
+    }
+
+    /// What is verified so far.
+    #[must_use]
+    pub fn into_piece(self) -> Piece {
+        Piece {
+            hash: self.hash,
+            size: self.tree.size(),
+            first: self.range.first,
+            data: self.data,
+            pairs: self.pairs,
+        }
+    }
+}
+
+fn split_pair(pair: &[u8; 64]) -> ([u8; 32], [u8; 32]) {
+    let mut left = [0; 32];
+    let mut right = [0; 32];
+    let (l, r) = pair.split_at(32);
+    left.copy_from_slice(l);
+    right.copy_from_slice(r);
+    (left, right)
+}
+
+/// Verified bytes of a blob: whole chunk groups without gaps, and the hash pairs that prove them.
+///
+/// Only a [`PieceDecoder`] makes one.
+#[derive(Debug)]
+pub struct Piece {
+    hash: Hash,
+    size: u64,
+    first: u64,
+    data: Vec<u8>,
+    pairs: Vec<(u64, [u8; 64])>,
+}
+
+impl Piece {
+    /// The blob of which it is a piece.
+    #[must_use]
+    pub const fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    /// The verified chunk groups; `None` if there are none.
+    #[must_use]
+    pub fn groups(&self) -> Option<GroupRange> {
+        let count = len64(self.data.len()).div_ceil(CHUNK_GROUP_BYTES);
+        GroupRange::between(self.first, self.first.saturating_add(count))
+    }
+
+    /// The verified bytes, from the first group on.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// The verified bytes, if they are the whole blob.
+    #[must_use]
+    pub fn into_whole(self) -> Option<Vec<u8>> {
+        (self.first == 0 && len64(self.data.len()) == self.size).then_some(self.data)
+    }
+
+    /// Writes the bytes and hash pairs to their places, in as few calls as possible.
+    pub(crate) fn write_to(&self, data: &File, outboard: &File) -> io::Result<()> {
+        data.write_all_at(&self.data, self.first.saturating_mul(CHUNK_GROUP_BYTES))?;
+        let mut pairs: Vec<_> = self.pairs.iter().collect();
+        pairs.sort_unstable_by_key(|(offset, _)| *offset);
+        let mut run: Vec<u8> = Vec::new();
+        let mut run_start = 0;
+        for (offset, pair) in pairs {
+            if run_start + len64(run.len()) != *offset {
+                outboard.write_all_at(&run, run_start)?;
+                run.clear();
+                run_start = *offset;
+            }
+            run.extend_from_slice(pair);
+        }
+        outboard.write_all_at(&run, run_start)
+    }
+}
