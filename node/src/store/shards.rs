@@ -100,6 +100,30 @@ impl Store {
         Ok(())
     }
 
+    /// Notes that a file was hashed and is the shard, if the index does not say so already. Answers whether it was
+    /// news: then a stale shard is served again. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Index`].
+    pub fn shard_confirm(
+        &self,
+        hash: Hash,
+        root: RootId,
+        (path, fingerprint): (&DatasetPath, Fingerprint),
+    ) -> Result<bool, StoreError> {
+        let confirmed = ShardLocation {
+            root,
+            path: path.clone(),
+            fingerprint,
+            stale: false,
+        };
+        if self.shard_find(hash)?.contains(&confirmed) {
+            return Ok(false);
+        }
+        self.shards_put(root, [(hash, path.clone(), fingerprint)])?;
+        Ok(true)
+    }
+
     /// Hashes of shards that were found stale, as it happens.
     #[must_use]
     pub fn stale_shards(&self) -> broadcast::Receiver<Hash> {

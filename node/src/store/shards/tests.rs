@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     disk::Replace,
     store::{
-        Expect, PieceDecoder, Target,
+        Digests, Expect, PieceDecoder, Target,
         testing::{Damage, Home, blocking, bytes, path},
     },
 };
@@ -202,6 +202,43 @@ async fn p6_no_read_holds_more_than_its_limit() {
         };
         assert!(store.read_bao(hash, None, last).is_ok());
         assert!(store.has_shard(hash).unwrap());
+    })
+    .await;
+}
+
+/// A lost or damaged outboard makes a shard stale; hashing its file makes it whole again.
+#[tokio::test(flavor = "multi_thread")]
+async fn p9_a_stale_shard_is_served_again_when_it_is_confirmed() {
+    let home = Home::new().await;
+    home.publish("set", &[("file", bytes(LARGE, 7))]).await;
+    let (store, file) = (home.store.clone(), home.folder("set/file"));
+    blocking(move || {
+        let hash = Hash::of(&bytes(LARGE, 7));
+        store.outboards().remove(hash).unwrap();
+        assert!(store.read_bao(hash, None, GroupRange::ALL).is_err());
+        let location = store.shard_find(hash).unwrap().remove(0);
+        assert!(location.stale);
+        let hashed = store
+            .outboards()
+            .hash_file(
+                &fs::File::open(&file).unwrap(),
+                &file,
+                Digests::Blake3,
+                &mut |_| {},
+            )
+            .unwrap();
+        let found = (&location.path, hashed.fingerprint);
+        assert!(
+            store
+                .shard_confirm(hashed.hash, location.root, found)
+                .unwrap()
+        );
+        assert!(
+            !store
+                .shard_confirm(hashed.hash, location.root, found)
+                .unwrap()
+        );
+        assert!(store.read_bao(hash, None, GroupRange::ALL).is_ok());
     })
     .await;
 }
