@@ -9,10 +9,10 @@ use super::escape;
 
 /// How often a bar without news still moves.
 const TICK: Duration = Duration::from_millis(200);
-/// A bar of bytes; what stands behind it is our own text.
-const TEMPLATE: &str = "{prefix:>9} [{bar:28}] {msg}";
+/// A bar of bytes; what does not fit beside it is cut off, so the most important comes first. What stands behind it is our own text.
+const TEMPLATE: &str = "{prefix:>9} [{bar:12}] {wide_msg}";
 /// A line for a phase whose size is unknown.
-const TEMPLATE_UNKNOWN: &str = "{prefix:>9} {spinner} {msg}";
+const TEMPLATE_UNKNOWN: &str = "{prefix:>9} {spinner} {wide_msg}";
 
 /// A bar that goes away when it is dropped.
 pub(super) struct Bar(ProgressBar);
@@ -58,20 +58,15 @@ fn message(progress: &Progress) -> String {
     } else if progress.bytes > 0 {
         parts.push(HumanBytes(progress.bytes).to_string());
     }
-    if progress.files_total > 0 {
-        parts.push(format!(
-            "{} of {} files",
-            progress.files, progress.files_total
-        ));
-    } else if progress.files > 0 {
-        parts.push(format!("{} files", progress.files));
+    if let Some(waiting_for) = &progress.waiting_for {
+        parts.push(escape(waiting_for).into_owned());
     }
     if progress.bytes_per_second > 0 {
         parts.push(format!("{}/s", HumanBytes(progress.bytes_per_second)));
     }
     if let Some(seconds) = progress.seconds_left {
         parts.push(format!(
-            "{} left",
+            "{:#} left",
             HumanDuration(Duration::from_secs(seconds))
         ));
     }
@@ -80,8 +75,13 @@ fn message(progress: &Progress) -> String {
         1 => parts.push("1 peer".to_owned()),
         peers => parts.push(format!("{peers} peers")),
     }
-    if let Some(waiting_for) = &progress.waiting_for {
-        parts.push(escape(waiting_for).into_owned());
+    if progress.files_total > 0 {
+        parts.push(format!(
+            "{} of {} files",
+            progress.files, progress.files_total
+        ));
+    } else if progress.files > 0 {
+        parts.push(format!("{} files", progress.files));
     }
     parts.join(" · ")
 }
@@ -103,7 +103,8 @@ mod tests {
             waiting_for: Some("\u{1b}x".to_owned()),
             ..Progress::default()
         };
-        let expected = "1.00 KiB of 4.00 KiB · 1 of 3 files · 1.00 KiB/s · 3 seconds left · 2 peers · \\u{1b}x";
+        let expected =
+            "1.00 KiB of 4.00 KiB · \\u{1b}x · 1.00 KiB/s · 3s left · 2 peers · 1 of 3 files";
         assert_eq!(message(&progress), expected);
         assert_eq!(message(&Progress::default()), "");
     }

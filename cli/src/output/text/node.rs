@@ -16,6 +16,11 @@ pub(super) fn say(lines: &mut Lines, event: &Event) {
                 "Dataset {dataset} has new owners: record {record}, number {sequence}."
             ));
         }
+        Event::Keys { keys } if keys.is_empty() => {
+            lines.add(format_args!(
+                "There are no publisher keys yet. The first publish makes one."
+            ));
+        }
         Event::Keys { keys } => {
             for key in keys {
                 lines.add(format_args!(
@@ -30,6 +35,11 @@ pub(super) fn say(lines: &mut Lines, event: &Event) {
             for address in addresses {
                 lines.add(format_args!("{}", escape(address)));
             }
+        }
+        Event::Peers { peers } if peers.is_empty() => {
+            lines.add(format_args!(
+                "No peer is connected. Is a daemon running here, and does it have bootstraps?"
+            ));
         }
         Event::Peers { peers } => {
             for peer in peers {
