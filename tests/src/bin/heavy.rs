@@ -243,6 +243,7 @@ fn ten_kills(world: &World, source: &Path, seed: u64) -> Result<()> {
     let swarm = swarm(world, source, 1, 2)?;
     let bytes = number(&swarm.published, "bytes")?;
     let (node, output) = (world.node("fetcher"), world.path("fetched"));
+    let sent_before = sent(&swarm.seeds)?;
     let mut moments = blake3::Hasher::new()
         .update(&seed.to_le_bytes())
         .finalize_xof();
@@ -281,11 +282,26 @@ fn ten_kills(world: &World, source: &Path, seed: u64) -> Result<()> {
         received / MIB,
         mebibytes(over)
     );
+    // What seeds sent and a killed process never read is in here too.
+    println!(
+        "seeds sent {:.1} MiB over the data",
+        mebibytes(sent(&swarm.seeds)?.saturating_sub(sent_before + bytes))
+    );
     ensure!(
         over <= 10 * LOST_PER_KILL_MAX,
         "a kill cost more than 16 MiB"
     );
     ensure_equal(source, &output)
+}
+
+/// Bytes of blobs that these nodes sent since they started.
+fn sent(seeds: &[Daemon]) -> Result<u64> {
+    let mut sum = 0;
+    for seed in seeds {
+        let status = seed.node().run(["status"])?.ok()?.event("status")?;
+        sum += number(&status["counters"], "sent_bytes")?;
+    }
+    Ok(sum)
 }
 
 fn ensure_equal(left: &Path, right: &Path) -> Result<()> {
