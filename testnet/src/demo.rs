@@ -25,7 +25,7 @@ const VICTIM: &str = "node-3";
 /// The fetch is slowed down to at least this, so that it has a middle.
 const FETCH_TIME_MIN: Duration = Duration::from_secs(8);
 /// The slowest that it is slowed down to, in bytes a second: small folders go in one breath.
-const FETCH_RATE_MIN: u64 = 256 * 1024;
+const FETCH_RATE_MIN: u64 = 16 * 1024;
 /// Paths that differ are listed up to so many.
 const DIFFERENT_SHOWN: usize = 10;
 /// Name of the dataset.
@@ -196,7 +196,7 @@ async fn publish(
         NAME.to_owned(),
     ];
     for name in &source.without {
-        args.extend(["--exclude".to_owned(), name.clone()]);
+        // A name without a slash would match at any depth.
         args.extend(["--exclude".to_owned(), format!("{name}/**")]);
     }
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -276,7 +276,9 @@ async fn fetch(
     let mut result: Option<(u64, Vec<PeerBytes>)> = None;
     while let Some(line) = fetching.next().await? {
         match line {
-            Line::Progress { received_bytes } if killed.is_none() && received_bytes > bytes / 4 => {
+            Line::Progress { received_bytes }
+                if killed.is_none() && (bytes / 4..bytes).contains(&received_bytes) =>
+            {
                 if let Some(victim) = testnet.take(VICTIM) {
                     victim.kill().await?;
                     let percent = percent(received_bytes, bytes);
