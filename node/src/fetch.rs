@@ -165,6 +165,7 @@ pub(crate) async fn fetch(
     let selection = Selection::new(&request.include, &request.exclude)?;
     let within = request.timeout_ms.map_or(FIND_MAX, Duration::from_millis);
     let wish = Wish::parse(shared, &request.link, &request.cwd, &request.peers)?;
+    let _working = shared.store.work().await;
     let net = shared.net().await?;
     let version = cancel
         .run_until_cancelled(resolve::resolve(shared, &net, &wish, within, report))

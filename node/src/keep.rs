@@ -145,6 +145,7 @@ fn check(
     cancel: &CancellationToken,
 ) -> Result<Vec<BadShard>, KeepError> {
     let mut bad = Vec::new();
+    let mut confirmed = Vec::new();
     let root = Confined::open(&place.root);
     for wanted in wanted {
         if cancel.is_cancelled() {
@@ -162,7 +163,10 @@ fn check(
                 meter.now.bytes += u64::try_from(block.len()).unwrap_or(0);
                 meter.tick();
             }) {
-                Ok(hashed) if hashed.hash == entry.hash() => None,
+                Ok(hashed) if hashed.hash == entry.hash() => {
+                    confirmed.push((wanted, hashed.fingerprint));
+                    None
+                }
                 Ok(_) | Err(HashError::Changed { .. }) => Some("changed".to_owned()),
                 Err(HashError::Disk(error)) => Some(format!("unreadable: {error}")),
             }
@@ -177,6 +181,12 @@ fn check(
                 repaired: false,
             });
         }
+    }
+    for (wanted, fingerprint) in confirmed {
+        let (hash, path) = (wanted.entry.hash(), wanted.entry.path());
+        shared
+            .store
+            .shard_confirm(hash, place.root_id(), (path, fingerprint))?;
     }
     Ok(bad)
 }

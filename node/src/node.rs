@@ -30,9 +30,6 @@ use crate::{
     store::{DataDir, DataDirError, Keys, Store, StoreError},
 };
 
-/// Folder of mirrored versions, below the data directory.
-const MIRRORS: &str = "mirrors";
-
 /// What a node is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -231,10 +228,7 @@ impl Shared {
 
     /// Where a mirrored version lies.
     pub(crate) fn mirror_folder(&self, manifest: ManifestId) -> PathBuf {
-        self.data_dir
-            .path()
-            .join(MIRRORS)
-            .join(manifest.to_string())
+        self.data_dir.copies_path().join(manifest.to_string())
     }
 
     /// A number that differs from node to node: where a fetch starts among equals.

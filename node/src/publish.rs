@@ -135,6 +135,7 @@ pub(crate) async fn publish(
 ) -> Result<Event, PublishError> {
     let start = Instant::now();
     version::check(request)?;
+    let _working = shared.store.work().await;
     let derived_from = version::derivations(shared, &request.derived_from)?;
     report.waiting("scan", "the list of files").await;
     let (shared_walk, request_walk) = (shared.clone(), request.clone());

@@ -38,6 +38,7 @@ pub use outboards::{OUTBOARD_BYTES_MIN, Outboards};
 pub use partial::{PartialError, PartialShard};
 pub use piece::{Corrupt, Expect, Piece, PieceDecoder};
 pub use place::{Place, PlaceKind, RootId, ShardLocation};
+pub use places::Working;
 pub use read::{READ_BYTES_MAX, ReadError};
 pub use segment::Damage;
 pub use target::{Existing, Target, TargetError, WORK_FOLDER};

@@ -1,12 +1,15 @@
 //! Opening the store, and the parts that it is made of.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use opendag_protocol::{BlobId, DatasetId, Hash, ManifestId, RecordId, catalogue::Refused};
-use tokio::{runtime::Handle, sync::broadcast};
+use tokio::{
+    runtime::Handle,
+    sync::{RwLock, broadcast},
+};
 
 use super::{
     blobs::{BlobError, Blobs},
@@ -109,10 +112,8 @@ pub(crate) struct Inner {
     pub(crate) partials: Mutex<HashMap<Hash, Vec<PartialShard>>>,
     /// Open folders of shards.
     pub(crate) roots: Mutex<HashMap<RootId, Arc<Confined>>>,
-    /// Roots that a publish or fetch of this process uses, and blobs that it added: not to be removed
-    /// although no place may refer to them yet.
-    pub(crate) roots_in_use: Mutex<HashSet<RootId>>,
-    pub(crate) fresh_blobs: Mutex<HashSet<Hash>>,
+    /// Shared by whoever adds what no place refers to yet, alone for whoever frees what none refers to.
+    pub(crate) work: Arc<RwLock<()>>,
     pub(crate) stale: broadcast::Sender<Hash>,
     pub(crate) runtime: Handle,
 }
@@ -147,8 +148,7 @@ impl Store {
                     damages: Mutex::new(damages),
                     partials: Mutex::default(),
                     roots: Mutex::default(),
-                    roots_in_use: Mutex::default(),
-                    fresh_blobs: Mutex::default(),
+                    work: Arc::default(),
                     stale: broadcast::channel(STALE_WAITING_MAX).0,
                     runtime,
                 }),

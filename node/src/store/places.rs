@@ -5,6 +5,7 @@ use std::{
     ffi::OsString,
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use opendag_protocol::{
@@ -12,6 +13,8 @@ use opendag_protocol::{
     record::Manifest,
     table::{Page, TableIndex, TableTotals},
 };
+
+use tokio::sync::OwnedRwLockReadGuard;
 
 use super::{
     index::Table,
@@ -21,15 +24,24 @@ use super::{
 };
 use crate::disk;
 
+/// Work that adds to a store; see [`Store::work`].
+#[derive(Debug)]
+#[must_use = "the work ends when this is dropped"]
+pub struct Working(#[expect(dead_code, reason = "it is held, not read")] OwnedRwLockReadGuard<()>);
+
 impl Store {
-    /// Announces that shards are going to lie in a folder (an absolute path), before any place refers to it. Until
-    /// the process ends, nothing of it is removed as needless. Blocks.
+    /// Begins to add what no place refers to yet: hashes, outboards, descriptions. Until the answer is
+    /// dropped, nothing is removed as needless. Waits while something is being freed.
+    pub async fn work(&self) -> Working {
+        Working(Arc::clone(&self.inner.work).read_owned().await)
+    }
+
+    /// Gives a folder in which shards are going to lie (an absolute path) its id. Blocks.
     ///
     /// # Errors
     /// [`StoreError::Index`].
     pub fn use_root(&self, path: &Path) -> Result<RootId, StoreError> {
         let id = RootId::of(path);
-        lock(&self.inner.roots_in_use).insert(id);
         self.inner
             .index
             .put(Table::Roots, &id.0, path.as_os_str().as_bytes())?;
@@ -126,14 +138,18 @@ impl Store {
             store.drop_place(&place)
         });
         let freed = removed.await.map_err(|_| StoreError::Thread)??;
-        Ok(freed.saturating_add(self.collect_blobs().await?))
+        Ok(freed.saturating_add(self.collect().await?))
     }
 
-    /// Frees whatever no place needs: rows and outboards of shards, and description blobs. Answers the bytes freed.
+    /// Frees whatever no place needs: rows and outboards of shards, and description blobs. Answers the bytes freed;
+    /// nothing is freed while a publish or fetch runs, since no place refers to what it adds.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn collect(&self) -> Result<u64, StoreError> {
+        let Ok(_alone) = self.inner.work.try_write() else {
+            return Ok(0);
+        };
         let store = self.clone();
         let collected = tokio::task::spawn_blocking(move || store.collect_shards());
         let freed = collected.await.map_err(|_| StoreError::Thread)??;
@@ -148,12 +164,11 @@ impl Store {
         let shared = self.places()?.iter().any(|other| other.root == place.root);
         let mut freed = 0;
         if !shared {
-            lock(&self.inner.roots_in_use).remove(&root);
             lock(&self.inner.roots).remove(&root);
-            freed = self.drop_rows(|found| found == root)?;
+            self.drop_rows(|found| found == root)?;
             index.write_all(Table::Roots, [(root.0.to_vec(), None)])?;
             if place.kind.is_ours() && self.is_copy(&place.root) {
-                freed = freed.saturating_add(bytes_below(&place.root));
+                freed = bytes_below(&place.root);
                 disk::remove_folder(&place.root)?;
             }
         }
@@ -167,8 +182,8 @@ impl Store {
         root.file_name().is_some() && root.parent() == Some(&copies)
     }
 
-    /// Removes the rows of some folders, and the outboards that no other row needs.
-    fn drop_rows(&self, drops: impl Fn(RootId) -> bool) -> Result<u64, StoreError> {
+    /// Removes the rows of some folders.
+    fn drop_rows(&self, drops: impl Fn(RootId) -> bool) -> Result<(), StoreError> {
         let index = &self.inner.index;
         let mut gone = Vec::new();
         for row in index.rows(Table::Shards, &[]) {
@@ -177,8 +192,7 @@ impl Store {
                 gone.push((key, None));
             }
         }
-        index.write_all(Table::Shards, gone)?;
-        self.collect_outboards()
+        Ok(index.write_all(Table::Shards, gone)?)
     }
 
     fn collect_outboards(&self) -> Result<u64, StoreError> {
@@ -191,8 +205,7 @@ impl Store {
                 .rows(Table::Shards, &prefix)
                 .next()
                 .is_some();
-            // One that a publish has just written is not in the index yet.
-            if !needed && lock(&self.inner.roots_in_use).is_empty() {
+            if !needed {
                 freed = freed.saturating_add(self.inner.outboards.remove(hash)?);
             }
         }
@@ -200,14 +213,13 @@ impl Store {
     }
 
     fn collect_shards(&self) -> Result<u64, StoreError> {
-        let mut kept: HashSet<RootId> = lock(&self.inner.roots_in_use).clone();
-        kept.extend(self.places()?.iter().map(Place::root_id));
-        let freed = self.drop_rows(|root| !kept.contains(&root))?;
+        let kept: HashSet<RootId> = self.places()?.iter().map(Place::root_id).collect();
+        self.drop_rows(|root| !kept.contains(&root))?;
         self.inner.index.flush()?;
-        Ok(freed)
+        self.collect_outboards()
     }
 
-    /// Removes the description blobs that no placed version needs and that were not added since the start.
+    /// Removes the description blobs that no placed version needs.
     async fn collect_blobs(&self) -> Result<u64, StoreError> {
         let before = self.inner.blobs.bytes_on_disk();
         let blobs = &self.inner.blobs;
@@ -217,7 +229,7 @@ impl Store {
 
     /// Description blobs that must stay.
     async fn live_blobs(&self) -> Result<HashSet<Hash>, StoreError> {
-        let mut live = lock(&self.inner.fresh_blobs).clone();
+        let mut live = HashSet::new();
         let mut seen = HashSet::new();
         for place in self.places()? {
             if !seen.insert(place.manifest) {
@@ -293,8 +305,6 @@ impl Store {
     /// # Errors
     /// [`StoreError::Blob`].
     pub async fn put_blobs(&self, blobs: Vec<Vec<u8>>) -> Result<Vec<BlobId>, StoreError> {
-        let hashes: Vec<Hash> = blobs.iter().map(|bytes| Hash::of(bytes)).collect();
-        lock(&self.inner.fresh_blobs).extend(hashes);
         Ok(self.inner.blobs.put_all(blobs).await?)
     }
 
