@@ -1,8 +1,12 @@
 //! Keeping: hash again what is on disk, let go, free space, rebuild the index.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use opendag_protocol::ManifestId;
+use opendag_protocol::{DatasetId, ManifestId};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -90,7 +94,11 @@ pub(crate) async fn verify(
     cancel: &CancellationToken,
 ) -> Result<Event, KeepError> {
     let mut jobs = Vec::new();
-    for place in places(shared, request.link.as_deref())? {
+    let mut meant = places(shared, request.link.as_deref())?;
+    if request.link.is_none() {
+        meant = newest_of_each_folder(shared, meant)?;
+    }
+    for place in meant {
         let Some(version) = resolve::version(shared, place.manifest)? else {
             continue;
         };
@@ -134,6 +142,23 @@ pub(crate) async fn verify(
         bytes: meter.now.bytes,
         bad,
     })
+}
+
+/// A folder in which a newer version was published or fetched is that version now: what it replaced of
+/// an older one is not damage.
+fn newest_of_each_folder(shared: &Shared, places: Vec<Place>) -> Result<Vec<Place>, KeepError> {
+    let mut newest: BTreeMap<(PathBuf, DatasetId), (u64, Place)> = BTreeMap::new();
+    for place in places {
+        let Some(version) = resolve::version(shared, place.manifest)? else {
+            continue;
+        };
+        let sequence = version.manifest().sequence();
+        let key = (place.root.clone(), version.dataset());
+        if newest.get(&key).is_none_or(|(known, _)| *known < sequence) {
+            newest.insert(key, (sequence, place));
+        }
+    }
+    Ok(newest.into_values().map(|(_, place)| place).collect())
 }
 
 /// Hashes the files of one place. Blocks.
