@@ -1,0 +1,49 @@
+//! Canonical DAG-CBOR: what is accepted is the one encoding of what it says.
+#![no_main]
+
+use std::collections::BTreeMap;
+
+use libfuzzer_sys::fuzz_target;
+use opendag_protocol::{
+    BlobId, Hash,
+    cbor::{check_canonical, from_slice_canonical, to_vec},
+};
+
+/// Decodes and encodes again; `bytes` are canonical if they decode as anything.
+macro_rules! one_encoding {
+    ($bytes:expr, $($type:ty),* $(,)?) => {$(
+        if let Ok(value) = from_slice_canonical::<$type>($bytes) {
+            assert!(check_canonical($bytes).is_ok());
+            assert_eq!(to_vec(&value).unwrap(), $bytes, "{value:?}");
+        }
+    )*};
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    one_encoding!(
+        bytes,
+        u64,
+        i64,
+        f64,
+        bool,
+        String,
+        Hash,
+        BlobId,
+        Vec<i64>,
+        Vec<String>,
+        Vec<Vec<Vec<u8>>>,
+        BTreeMap<String, u64>,
+        BTreeMap<String, Vec<BTreeMap<String, Option<bool>>>>,
+        (u64, String, Vec<f64>),
+    );
+    // A value with one more around it is canonical exactly if it is; with a byte after it never is.
+    let is_canonical = check_canonical(bytes).is_ok();
+    if bytes.len() < 1000 {
+        let listed = [&[0x81], bytes].concat();
+        assert!(is_canonical || check_canonical(&listed).is_err());
+    }
+    if is_canonical {
+        assert!(check_canonical(&[bytes, &[0]].concat()).is_err());
+        assert!(check_canonical(&bytes[..bytes.len() - 1]).is_err());
+    }
+});
