@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the file says about itself.
 const FORMAT: &str = "opendag-export/1";
-/// Bytes of a file: more than the longest owner chain that [`RECORDS_MAX`] allows never occurs.
+/// Bytes of a file: more than the longest owner chain that `RECORDS_MAX` allows never occurs.
 pub const EXPORT_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Records in a file.
 const RECORDS_MAX: usize = 64;

@@ -1,6 +1,6 @@
 //! Ids: BLAKE3 hashes, and the CIDs that name records and blobs.
 //!
-//! A [`Hash`] names bytes. Four kinds of id wrap it, so that a manifest can never be passed where a
+//! A [`struct@Hash`] names bytes. Four kinds of id wrap it, so that a manifest can never be passed where a
 //! dataset is meant. As text and inside records an id is a CIDv1 with BLAKE3-256 (`0x1e`): codec
 //! `dag-cbor` (`0x71`) for records, `raw` (`0x55`) for blobs; text is base32 in lower case.
 //! Source: `specs/records.md`, section *Ids*.

@@ -69,7 +69,7 @@ impl Offence {
 
 /// The record of one peer.
 ///
-/// Invariant: points are below [`BAN_POINTS`] whenever no ban runs.
+/// Invariant: points are below `BAN_POINTS` whenever no ban runs.
 #[derive(Clone, Debug, Default)]
 pub struct Score {
     points: u64,

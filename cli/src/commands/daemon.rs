@@ -9,7 +9,7 @@ use crate::error::CliError;
 /// Arguments of `daemon`.
 #[derive(Clone, Debug, Args)]
 pub struct DaemonArgs {
-    /// Address of a node to begin with, with /p2p/<peer>; may be repeated
+    /// Address of a node to begin with, with /p2p/PEER; may be repeated
     #[arg(long, value_name = "MULTIADDR")]
     pub bootstrap: Vec<String>,
     /// Serve files of datasets over HTTP on this address, such as 127.0.0.1:8080

@@ -13,7 +13,7 @@ use crate::{
 /// Whom to ask and how long: the same for all commands that look for a version.
 #[derive(Clone, Debug, Default, Args)]
 pub struct SourceArgs {
-    /// Address of a peer to ask first, with /p2p/<peer>; may be repeated
+    /// Address of a peer to ask first, with /p2p/PEER; may be repeated
     #[arg(long, value_name = "MULTIADDR")]
     pub peer: Vec<String>,
     /// Give up after so long without a source or progress, such as 90s or 5m

@@ -34,7 +34,7 @@ struct EnvelopeSignature {
 ///
 /// Invariants: `bytes` are the canonical envelope of `record` and `signatures`, within the limits of
 /// its type; there are 1 to 16 signatures, sorted by key, all verified. Whether the signers have a
-/// say is *not* known here: an [`OwnerChain`] tells.
+/// say is *not* known here: an [`OwnerChain`](super::OwnerChain) tells.
 #[derive(Clone)]
 pub struct SignedRecord {
     bytes: Arc<[u8]>,
