@@ -5,6 +5,7 @@ use std::sync::Arc;
 use libp2p::PeerId;
 use opendag_protocol::{
     BlobId,
+    record::ManifestFields,
     table::{FileEntry, Page, PageRef, ShardIndex, TableChecker, TableIndex, TableTotals},
 };
 use tokio::task::JoinSet;
@@ -69,37 +70,26 @@ impl Describe {
         selection: &Selection,
     ) -> Result<Vec<Wanted>, FetchError> {
         let fields = version.manifest().fields();
-        let totals = TableTotals {
-            files: fields.files,
-            bytes: fields.bytes,
-        };
-        let index = self.blob(fields.table).await?;
-        let index = TableIndex::decode(&index, totals).map_err(FetchError::Index)?;
+        let index = decode_index(fields, &self.blob(fields.table).await?)?;
         if let Some(card) = fields.card {
             self.blob(card).await?;
         }
         let mut checker = TableChecker::new();
         let mut wanted = Vec::new();
-        for pages in index.pages().chunks(PAGES_AT_ONCE) {
+        for pages in selection.pages(&index).chunks(PAGES_AT_ONCE) {
             self.prefetch(pages).await;
             for page_ref in pages {
                 let page = self.blob(page_ref.page()).await?;
                 let page = Page::decode(&page, page_ref).map_err(FetchError::Page)?;
                 checker.push(&page).map_err(FetchError::Siblings)?;
-                let selected = page
-                    .shards()
-                    .filter(|(_, entry)| selection.wants(entry.path()));
-                wanted.extend(selected.map(|(shard, entry)| Wanted {
-                    shard,
-                    entry: entry.clone(),
-                }));
+                wanted.extend(selected(&page, selection));
             }
         }
         Ok(wanted)
     }
 
     /// Gets some pages side by side; what fails is got again one by one.
-    async fn prefetch(&self, pages: &[PageRef]) {
+    async fn prefetch(&self, pages: &[&PageRef]) {
         let mut gets = JoinSet::new();
         for (page, peer) in pages.iter().zip(self.peers.iter().cycle()) {
             let (shared, net, id, peer) =
@@ -142,8 +132,11 @@ impl Describe {
     }
 }
 
-/// Gets a description from a peer into the store.
+/// Gets a description from a peer into the store, if it is not there.
 async fn get(shared: &Shared, net: &Net, peer: PeerId, id: BlobId) -> bool {
+    if matches!(shared.store.blob(&id).await, Ok(Some(_))) {
+        return true;
+    }
     let got = match ask::blob(net, peer, id).await {
         Ok(bytes) => shared
             .store
@@ -165,30 +158,32 @@ pub(crate) async fn local(
     selection: &Selection,
 ) -> Result<Vec<Wanted>, FetchError> {
     let fields = version.manifest().fields();
+    let here = async |id: BlobId| {
+        let found = shared.store.blob(&id).await?;
+        found.ok_or(FetchError::NoDescription { blob: id })
+    };
+    let index = decode_index(fields, &here(fields.table).await?)?;
+    let mut wanted = Vec::new();
+    for page_ref in selection.pages(&index) {
+        let page = here(page_ref.page()).await?;
+        let page = Page::decode(&page, page_ref).map_err(FetchError::Page)?;
+        wanted.extend(selected(&page, selection));
+    }
+    Ok(wanted)
+}
+
+fn decode_index(fields: &ManifestFields, bytes: &[u8]) -> Result<TableIndex, FetchError> {
     let totals = TableTotals {
         files: fields.files,
         bytes: fields.bytes,
     };
-    let here = async |id: BlobId| {
-        shared
-            .store
-            .blob(&id)
-            .await?
-            .ok_or(FetchError::NoDescription { blob: id })
-    };
-    let index =
-        TableIndex::decode(&here(fields.table).await?, totals).map_err(FetchError::Index)?;
-    let mut wanted = Vec::new();
-    for page_ref in index.pages() {
-        let page =
-            Page::decode(&here(page_ref.page()).await?, page_ref).map_err(FetchError::Page)?;
-        let selected = page
-            .shards()
-            .filter(|(_, entry)| selection.wants(entry.path()));
-        wanted.extend(selected.map(|(shard, entry)| Wanted {
-            shard,
-            entry: entry.clone(),
-        }));
-    }
-    Ok(wanted)
+    TableIndex::decode(bytes, totals).map_err(FetchError::Index)
+}
+
+fn selected<'a>(page: &'a Page, selection: &'a Selection) -> impl Iterator<Item = Wanted> + 'a {
+    let wants = |(_, entry): &(ShardIndex, &FileEntry)| selection.wants(entry.path());
+    page.shards().filter(wants).map(|(shard, entry)| Wanted {
+        shard,
+        entry: entry.clone(),
+    })
 }
