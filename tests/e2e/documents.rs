@@ -63,6 +63,41 @@ fn links_between_documents_lead_somewhere() -> Result<()> {
     Ok(())
 }
 
+/// The paths that `{a,b}` in a text stands for.
+fn expand(text: &str) -> Vec<String> {
+    match text
+        .split_once('{')
+        .and_then(|(head, rest)| Some((head, rest.split_once('}')?)))
+    {
+        Some((head, (names, tail))) => names
+            .split(',')
+            .map(|name| format!("{head}{name}{tail}"))
+            .collect(),
+        None => vec![text.to_owned()],
+    }
+}
+
+#[test]
+fn the_map_names_files_that_exist() -> Result<()> {
+    let root = root()?;
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md"))?;
+    let crates = ["protocol/", "node/", "cli/", "testnet/", "tests/", "specs/"];
+    let quoted = text.split('`').skip(1).step_by(2);
+    let paths: Vec<_> = quoted
+        .filter(|text| crates.iter().any(|name| text.starts_with(name)))
+        .flat_map(expand)
+        .collect();
+    ensure!(paths.len() > 20, "only {paths:?}");
+    for path in paths {
+        let module = root.join(format!("{path}.rs"));
+        ensure!(
+            root.join(&path).exists() || module.exists(),
+            "the map names {path}, which is not there"
+        );
+    }
+    Ok(())
+}
+
 /// Every `opendag …` line of the README's code blocks, without its comment.
 fn commands() -> Result<Vec<String>> {
     let text = fs::read_to_string(root()?.join("README.md"))?;
@@ -97,5 +132,24 @@ fn the_readme_names_commands_and_options_that_exist() -> Result<()> {
             );
         }
     }
+    Ok(())
+}
+
+#[test]
+fn the_readme_shows_a_configuration_that_is_accepted() -> Result<()> {
+    let text = fs::read_to_string(root()?.join("README.md"))?;
+    let block = text
+        .split("```toml")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    // A peer id that ends in dots is one for readers only.
+    let lines = block
+        .context("a configuration")?
+        .lines()
+        .filter(|line| !line.contains('…'));
+    let world = world()?;
+    let node = world.node("reader");
+    node.config(&lines.collect::<Vec<_>>().join("\n"))?;
+    node.run(["ls"])?.ok()?;
     Ok(())
 }
