@@ -154,3 +154,34 @@ fn two_networks_never_mix() -> Result<()> {
         .code(3)?;
     Ok(())
 }
+
+#[test]
+fn an_exported_manifest_is_a_link_and_a_forged_one_is_refused() -> Result<()> {
+    let swarm = Swarm::start(&Tree::interesting(78), 1, "100MB")?;
+    let file = swarm.world.path("data.opendag");
+    let path = file.display().to_string();
+    swarm.seeds[0]
+        .node()
+        .run(["manifest", "export", "data", "-o", &path])?
+        .ok()?;
+    let output = swarm.world.path("fetched");
+    let peer = ["--peer", swarm.seeds[0].address()?];
+    swarm
+        .world
+        .node("fetcher")
+        .fetch(&path, &output, &peer)?
+        .ok()?;
+    ensure_equal(&swarm.source, &output)?;
+
+    let mut bytes = std::fs::read(&file)?;
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes)?;
+    let refused = swarm
+        .world
+        .node("other")
+        .fetch(&path, &swarm.world.path("nothing"), &peer)?;
+    ensure!(matches!(refused.code, Some(2 | 4)), "{refused:?}");
+    ensure!(!swarm.world.path("nothing").exists());
+    Ok(())
+}

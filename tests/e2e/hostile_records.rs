@@ -254,6 +254,37 @@ fn p7_s8_a_forked_version_is_kept_as_proof_and_shown() -> Result<()> {
 }
 
 #[test]
+fn an_expired_head_still_resolves_with_a_warning() -> Result<()> {
+    let world = world()?;
+    let author = Author::new(71, "silent")?;
+    let version = author.version(0, None, &files(&[("x", "still here")]))?;
+    let dataset = version.dataset.to_string();
+    // The author's heads hold for a day.
+    let long_ago = opendag_protocol::Timestamp::from_secs(author.now.as_secs() - 30 * 86_400);
+    let expired = author.head(0, version.manifest, long_ago)?;
+    let warned = |seed: u8, version: Version| -> Result<bool> {
+        let peer = serve(&world, seed, version)?;
+        let node = world.node(&format!("reader{seed}"));
+        let output = world.path(format!("fetched{seed}"));
+        let finished = node
+            .fetch(&dataset, &output, &["--peer", peer.address()])?
+            .ok()?;
+        ensure!(std::fs::read(output.join("x"))? == b"still here");
+        Ok(finished
+            .events()?
+            .iter()
+            .any(|event| event["event"] == "warning" && event.to_string().contains("expired")))
+    };
+    ensure!(
+        warned(72, version.clone().with_head(expired))?,
+        "nothing says that the head has expired"
+    );
+    // Negative control: a fresh head needs no warning.
+    ensure!(!warned(73, version)?);
+    Ok(())
+}
+
+#[test]
 fn an_honest_handmade_dataset_is_fetched_by_its_dataset_id() -> Result<()> {
     // Negative control of the whole file.
     let world = world()?;

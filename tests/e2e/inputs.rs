@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use opendag_protocol::{Hash, ManifestId};
-use opendag_tests::{MIB, Tree, tree};
+use opendag_tests::{MIB, Tree, tree, world::COMMAND_TIME_MAX};
 
 use crate::common::{Swarm, ensure_equal, ensure_says, node, opendag, world};
 
@@ -203,6 +203,44 @@ fn p8_a_full_disk_ends_in_a_sentence_and_goes_on_when_there_is_room() -> Result<
             .success()
     );
     node.fetch(&swarm.link, &output, &[])?.ok()?;
+    ensure_equal(&swarm.source, &output)
+}
+
+#[test]
+fn p8_a_read_only_target_ends_in_a_sentence() -> Result<()> {
+    let swarm = Swarm::start(&Tree::new(109).file("x", 100_000), 1, "100MB")?;
+    let folder = swarm.world.path("read-only");
+    fs::create_dir_all(&folder)?;
+    let Some(_mount) = Mount::tmpfs(&folder, "8m,ro") else {
+        opendag_tests::skipped("p8_a_read_only_target", "this user cannot mount a disk");
+        return Ok(());
+    };
+    let finished = swarm
+        .world
+        .node("fetcher")
+        .fetch(&swarm.link, &folder.join("fetched"), &[])?;
+    ensure!(matches!(finished.code, Some(1 | 2)), "{finished:?}");
+    ensure_says(&finished, &["read-only"])
+}
+
+#[test]
+fn p8_two_fetches_into_one_folder_do_not_mix() -> Result<()> {
+    let swarm = Swarm::start(&Tree::new(110).file("large.bin", 12 * MIB), 1, "4MB")?;
+    let output = swarm.world.path("fetched");
+    let mut first = swarm
+        .world
+        .node("first")
+        .start_fetch(&swarm.link, &output, &[])?;
+    first.wait_for("bytes", COMMAND_TIME_MAX, |event| {
+        event["received_bytes"].as_u64() > Some(0)
+    })?;
+    let second = swarm
+        .world
+        .node("second")
+        .fetch(&swarm.link, &output, &[])?;
+    ensure!(matches!(second.code, Some(1 | 2)), "{second:?}");
+    ensure_says(&second, &["another fetch"])?;
+    first.finish(COMMAND_TIME_MAX)?.ok()?;
     ensure_equal(&swarm.source, &output)
 }
 

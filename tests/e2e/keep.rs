@@ -178,3 +178,37 @@ fn p9_an_altered_record_is_noticed_and_the_node_starts() -> Result<()> {
         .ok()?;
     ensure_equal(&source, &output)
 }
+
+#[test]
+fn a_pinned_version_is_mirrored_served_and_freed() -> Result<()> {
+    let world = world()?;
+    let source = Tree::interesting(98).write(&world.path("source"))?;
+    let publisher = world.node("publisher").daemon::<&str>([])?;
+    let published = publisher.node().publish(&source, "data")?;
+    let mirror = world
+        .node("mirror")
+        .daemon(["--bootstrap", publisher.address()?])?;
+    mirror
+        .node()
+        .run(["pin", &text(&published, "link")?])?
+        .ok()?;
+    publisher.stop()?;
+
+    let output = world.path("fetched");
+    let peer = ["--peer", mirror.address()?];
+    world
+        .node("fetcher")
+        .fetch(&text(&published, "dataset")?, &output, &peer)?
+        .ok()?;
+    ensure_equal(&source, &output)?;
+
+    let before = measure::disk_usage(mirror.node().data_dir())?;
+    mirror.node().run(["unpin", "data"])?.ok()?;
+    mirror.node().run(["gc"])?.ok()?;
+    let after = measure::disk_usage(mirror.node().data_dir())?;
+    ensure!(
+        after + 8 * MIB < before,
+        "{before} became {after}: nothing was freed"
+    );
+    Ok(())
+}
