@@ -8,10 +8,7 @@ use opendag_node::{
 };
 use tokio::sync::mpsc;
 
-use crate::{
-    error::{CliError, causes},
-    settings::Settings,
-};
+use crate::{error::CliError, settings::Settings};
 
 /// A running daemon or a node of our own.
 #[derive(Clone, Debug)]
@@ -73,7 +70,10 @@ pub(crate) async fn start_node(
     })
     .await
     .map_err(|error| CliError::Start {
-        message: format!("The node cannot start: {}.", causes(&error)),
+        message: format!(
+            "The node cannot start: {}.",
+            opendag_node::with_causes(&error)
+        ),
         exit_code: error.fault().exit_code(),
     })
 }

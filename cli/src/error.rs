@@ -38,7 +38,7 @@ pub enum CliError {
 impl CliError {
     /// A failure on this machine, with all its causes in one sentence.
     pub(crate) fn failed(what: &str, error: &(dyn std::error::Error + 'static)) -> Self {
-        Self::Failed(format!("{what}: {}.", causes(error)))
+        Self::Failed(format!("{what}: {}.", opendag_node::with_causes(error)))
     }
 
     /// The process' exit code.
@@ -53,18 +53,4 @@ impl CliError {
             Self::Interrupted { signal } => signal.saturating_add(128),
         }
     }
-}
-
-/// An error and its sources, joined by colons; a source that its parent repeats is left out.
-pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let cause = source.to_string();
-        if !text.ends_with(&cause) {
-            text = format!("{text}: {cause}");
-        }
-        next = source.source();
-    }
-    text.trim_end_matches('.').to_owned()
 }

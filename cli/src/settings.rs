@@ -6,12 +6,7 @@ use etcetera::BaseStrategy as _;
 
 use opendag_node::config::{self, Config, ConfigError};
 
-use crate::{
-    args::GlobalArgs,
-    commands::daemon::DaemonTask,
-    error::{CliError, causes},
-    link::absolute_path,
-};
+use crate::{args::GlobalArgs, commands::daemon::DaemonTask, error::CliError, link::absolute_path};
 
 /// The data directory, and what the command line says against the configuration file.
 #[derive(Clone, Debug, Default)]
@@ -113,7 +108,7 @@ impl Settings {
 fn invalid(error: &ConfigError) -> CliError {
     CliError::Input(format!(
         "The configuration cannot be used: {}.",
-        causes(error)
+        opendag_node::with_causes(error)
     ))
 }
 

@@ -28,6 +28,21 @@ impl Fault {
     }
 }
 
+/// An error, then those of its causes that it does not tell by itself, joined by colons, without a full stop.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let text = source.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        cause = source.source();
+    }
+    message.trim_end_matches('.').to_owned()
+}
+
 /// Who is to blame for what a key store said.
 pub(crate) fn of_keys(error: &KeyStoreError) -> Fault {
     match error {

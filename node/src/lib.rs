@@ -29,5 +29,5 @@ mod selection;
 mod serve;
 pub mod store;
 
-pub use fault::Fault;
+pub use fault::{Fault, with_causes};
 pub use node::{Node, NodeError, NodeOptions, Role};

@@ -6,7 +6,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    fault::Fault,
+    fault::{self, Fault},
     fetch, inspect, keep,
     node::{Node, Shared},
     ops::{Event, Operate, Operation},
@@ -34,11 +34,14 @@ impl From<Failure> for Event {
 
 /// Begins with a capital letter, ends with a full stop.
 fn sentence(message: &str) -> String {
+    // Ids and file names stay as they are.
+    let word = message.split(' ').next().unwrap_or_default();
+    let is_word = word.chars().all(|c| c.is_ascii_lowercase());
     let mut chars = message.chars();
-    let first: String = chars
-        .next()
-        .map(|first| first.to_uppercase().collect())
-        .unwrap_or_default();
+    let first: String = match chars.next() {
+        Some(first) if is_word => first.to_uppercase().collect(),
+        first => first.into_iter().collect(),
+    };
     let stop = if message.ends_with(['.', '!', '?']) {
         ""
     } else {
@@ -47,25 +50,11 @@ fn sentence(message: &str) -> String {
     format!("{first}{}{stop}", chars.as_str())
 }
 
-/// An error with those of its causes that it does not tell by itself.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        let text = source.to_string();
-        if !message.contains(&text) {
-            message = format!("{message} ({text})");
-        }
-        cause = source.source();
-    }
-    message
-}
-
 macro_rules! failures {
     ($($error:ty),+ $(,)?) => {$(
         impl From<$error> for Failure {
             fn from(error: $error) -> Self {
-                Self { message: with_causes(&error), fault: error.fault() }
+                Self { message: fault::with_causes(&error), fault: error.fault() }
             }
         }
     )+};
@@ -157,5 +146,6 @@ mod tests {
     fn failures_are_sentences() {
         assert_eq!(sentence("cannot read x"), "Cannot read x.");
         assert_eq!(sentence("Is it?"), "Is it?");
+        assert_eq!(sentence("bafyr4i was not found"), "bafyr4i was not found.");
     }
 }

@@ -24,7 +24,7 @@ use tokio::{
 use crate::{
     ask::{self, AskError},
     export,
-    fault::Fault,
+    fault::{Fault, with_causes},
     find::{Finder, PeerHint, connected},
     net::Net,
     node::Shared,
@@ -241,10 +241,10 @@ fn exported(shared: &Shared, path: &Path) -> Result<RecordId, ResolveError> {
     })?;
     let mut version = None;
     for bytes in records {
-        let record = SignedRecord::decode(&bytes).map_err(|error| refused(error.to_string()))?;
+        let record = SignedRecord::decode(&bytes).map_err(|error| refused(with_causes(&error)))?;
         shared
             .learn(&record)
-            .map_err(|error| refused(error.to_string()))?;
+            .map_err(|error| refused(with_causes(&error)))?;
         if matches!(record.record(), Record::Manifest(_)) {
             version = Some(record.id());
         }
@@ -383,9 +383,12 @@ impl Search<'_> {
         match answer {
             Ok(records) => {
                 self.answered += 1;
-                self.deadline = self.deadline.min(Instant::now() + NEWER_WAIT);
                 for record in records {
                     self.learn(Some(record));
+                }
+                // An answer of which nothing is valid must not cut short the wait for a better one.
+                if matches!(local(self.shared, self.id), Ok(Some(_))) {
+                    self.deadline = self.deadline.min(Instant::now() + NEWER_WAIT);
                 }
             }
             Err(error) => {
@@ -399,7 +402,7 @@ impl Search<'_> {
         let Some(record) = record else { return };
         if let Err(error) = self.shared.learn(&record) {
             tracing::debug!(record = %record.id(), %error, "a record is refused");
-            self.refused = Some(error.to_string());
+            self.refused = Some(with_causes(&error));
         }
     }
 
