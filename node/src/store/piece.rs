@@ -64,11 +64,13 @@ impl PieceDecoder {
     /// are held in memory.
     #[must_use]
     pub fn new(hash: Hash, expect: Expect, range: GroupRange) -> Self {
+        // Until the size arrives, nothing may look like the whole of an empty blob.
+        let (Expect::Size(size) | Expect::AtMost(size)) = expect;
         Self {
             hash,
             range,
             expect,
-            tree: tree(0),
+            tree: tree(size),
             items: None,
             next: None,
             stack: vec![hash.into()],

@@ -251,6 +251,18 @@ proptest! {
         prop_assert_eq!(piece.bytes(), slice(&content, range));
     }
 
+    // Found by the property below: a wrong size left a decoder whose piece said that it was whole.
+    #[test]
+    fn p2_a_wrong_size_leaves_no_whole_piece(size in 1_usize..3) {
+        let content = bytes(size, 8);
+        let mut encoded = encode_memory(&content, Hash::of(&content), GroupRange::ALL).unwrap();
+        encoded[0] ^= 1;
+        let expect = Expect::Size(len64(size));
+        let mut decoder = PieceDecoder::new(Hash::of(&content), expect, GroupRange::ALL);
+        prop_assert!(decoder.push(&encoded).is_err());
+        prop_assert!(decoder.into_piece().into_whole().is_none());
+    }
+
     /// One flipped bit anywhere: an error, and what counts as verified is right.
     #[test]
     fn p2_a_flipped_bit_gives_an_error_and_only_right_bytes(
