@@ -62,10 +62,23 @@ def seeds():
     for message in wire["refused"]:
         yield "messages", bytes.fromhex(message["hex"])
 
-    # Two chunks, of 16 KiB and 1 byte, with the hash of nothing; and the map of an empty file.
+    for value in ["1818", "3903e7", "fb3ff8000000000000", "f5", "6161", "820102", "82626162626364",
+                  "a2616100616201", "a2616180616281a16178f6", "8301616180", "81818101"]:
+        yield "cbor", bytes.fromhex(value)
+
+    # Pages of empty files: one that ends after its last, and one that should have ended before.
+    ends = vectors("file-table")["boundaries"]["ends"]
     nothing = bytes.fromhex(vectors("ids")["ids"][0]["blake3"])
+    for names in [["00001", ends[0]], ["00001", ends[0], "99999"]]:
+        entries = b"".join(
+            b"\xa3\x64path\x65" + name.encode() + b"\x64size\x00\x66blake3\x58\x20" + nothing for name in names
+        )
+        yield "table_page", bytes([0x80 + len(names)]) + entries
+
+    # Two chunks, of 16 KiB and 1 byte, with the hash of nothing; and the map of an empty file.
     chunks = b"".join(b"\x82" + length + b"\x58\x20" + nothing for length in [b"\x19\x40\x00", b"\x01"])
     for size, chunks in [(0, b"\x80"), (16 * 1024 + 1, b"\x82" + chunks)]:
+        yield "chunk_map", chunks
         yield "chunk_map", u64(size) + b"\xa3\x64type\x69chunk-map\x66chunks" + chunks + b"\x67version\x01"
 
 

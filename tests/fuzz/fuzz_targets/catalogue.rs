@@ -12,9 +12,10 @@ use opendag_protocol::{
     record::{Dataset, DatasetFields, Head, Manifest, ManifestFields, SignedRecord},
 };
 
-const STEPS_MAX: usize = 40;
+const STEPS_MAX: usize = 30;
 
-/// Small numbers choose among what was made so far; bits of `signers` choose the keys that sign.
+/// Small numbers choose among what was made so far, and half of them what was made last. Half of
+/// `signers` are all who should sign; in the others bits choose the keys.
 #[derive(Debug, Arbitrary)]
 enum Step {
     Owners {
@@ -25,8 +26,7 @@ enum Step {
     },
     Version {
         owners: u8,
-        parent: Option<u8>,
-        far: bool,
+        parent: Option<Parent>,
         table: u8,
         signers: u8,
     },
@@ -34,7 +34,7 @@ enum Step {
         owners: u8,
         version: u8,
         sequence: Sequence,
-        issued_at: u16,
+        latest_but: u8,
         signers: u8,
     },
     Again {
@@ -43,6 +43,13 @@ enum Step {
     Wait {
         seconds: i16,
     },
+}
+
+/// The version before; a far one is not one below.
+#[derive(Clone, Copy, Debug, Arbitrary)]
+struct Parent {
+    version: u8,
+    is_far: bool,
 }
 
 #[derive(Debug, Arbitrary)]
@@ -82,6 +89,7 @@ struct World {
     owners: Vec<Owners>,
     versions: Vec<(ManifestId, u64)>,
     records: Vec<(SignedRecord, u8)>,
+    last_sequence: u64,
     now: u64,
 }
 
@@ -104,6 +112,7 @@ fuzz_target!(|steps: Vec<Step>| {
         owners: vec![founders],
         versions: vec![(unmade, 3)],
         records: vec![(first, 1)],
+        last_sequence: 0,
         now: 10_000,
     };
     for step in steps.iter().take(STEPS_MAX) {
@@ -250,26 +259,31 @@ impl World {
             Step::Version {
                 owners,
                 parent,
-                far,
                 table,
                 signers,
-            } => self.make_version(pick(&self.owners, owners).id, parent, far, table, signers),
+            } => self.make_version(*pick(&self.owners, owners), parent, table, signers),
             Step::Head {
                 owners,
                 version,
                 ref sequence,
-                issued_at,
+                latest_but,
                 signers,
             } => {
                 let (manifest, its_own) = *pick(&self.versions, version);
                 let sequence = match *sequence {
                     Sequence::OfTheVersion => its_own,
                     Sequence::Small(small) => small.into(),
-                    Sequence::Jump(more) => SEQUENCE_JUMP_MAX.saturating_add_signed(more.into()),
+                    Sequence::Jump(more) => (self.last_sequence + SEQUENCE_JUMP_MAX)
+                        .saturating_add_signed((more % 3).into()),
                 };
-                let owners = pick(&self.owners, owners).id;
-                let head = head(self.dataset, owners, sequence, manifest, issued_at.into());
-                (sign(head, signers), mask(signers))
+                self.last_sequence = sequence;
+                let owners = *pick(&self.owners, owners);
+                let signers = signing(signers, owners.keys);
+                // From one second too late on backwards.
+                let latest = self.now + CLOCK_SKEW_MAX.as_secs();
+                let issued_at = (latest + 1).saturating_sub(latest_but.into());
+                let head = head(self.dataset, owners.id, sequence, manifest, issued_at);
+                (sign(head, signers), signers)
             }
             Step::Again { record } => return Some(pick(&self.records, record).clone()),
             Step::Wait { seconds } => {
@@ -310,22 +324,25 @@ impl World {
             keys,
             threshold: threshold.into(),
         });
-        (sign(dataset, signers), mask(signers))
+        let signers = signing(signers, keys | previous.keys);
+        (sign(dataset, signers), signers)
     }
 
     fn make_version(
         &mut self,
-        owner_record: RecordId,
-        parent: Option<u8>,
-        far: bool,
+        owners: Owners,
+        parent: Option<Parent>,
         table: u8,
         signers: u8,
     ) -> (SignedRecord, u8) {
-        let parent = parent.map(|parent| *pick(&self.versions, parent));
-        let sequence = parent.map_or(0, |(_, sequence)| sequence + if far { 2 } else { 1 });
+        let parent = parent.map(|Parent { version, is_far }| {
+            let (id, sequence) = *pick(&self.versions, version);
+            (id, sequence + if is_far { 2 } else { 1 })
+        });
+        let sequence = parent.map_or(0, |(_, next)| next);
         let manifest = Manifest::new(ManifestFields {
             dataset: self.dataset,
-            owner_record,
+            owner_record: owners.id,
             sequence,
             parent: parent.map(|(id, _)| id),
             created_at: Timestamp::from_secs(1_700_000_000),
@@ -346,17 +363,29 @@ impl World {
         });
         let manifest = manifest.unwrap();
         self.versions.push((manifest.id(), sequence));
-        (sign(manifest, signers), mask(signers))
+        let signers = signing(signers, owners.keys);
+        (sign(manifest, signers), signers)
     }
 }
 
 fn pick<T>(list: &[T], number: u8) -> &T {
-    &list[usize::from(number) % list.len()]
+    let from_last = usize::from(number / 2) % list.len();
+    let is_last = number.is_multiple_of(2);
+    &list[list.len() - 1 - if is_last { 0 } else { from_last }]
 }
 
-/// The keys that `sign` takes.
-fn mask(signers: u8) -> u8 {
-    match signers & ((1 << KEYS) - 1) {
+/// The keys that sign.
+fn signing(signers: u8, proper: u8) -> u8 {
+    if signers.is_multiple_of(2) {
+        proper
+    } else {
+        mask(signers / 2)
+    }
+}
+
+/// Some keys, one at least.
+fn mask(keys: u8) -> u8 {
+    match keys & ((1 << KEYS) - 1) {
         0 => 1,
         keys => keys,
     }

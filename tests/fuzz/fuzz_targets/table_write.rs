@@ -14,7 +14,7 @@ use opendag_protocol::{
 };
 
 /// Files of a table: so few that a page ends at a boundary only.
-const FILES_MAX: usize = 2000;
+const FILES_MAX: usize = 600;
 
 /// Names after which a page ends (`specs/vectors/file-table.json`).
 const BOUNDARIES: [&str; 5] = ["04542", "05547", "06156", "08046", "08831"];

@@ -1,5 +1,7 @@
-//! What several targets need: keys, the records of a dataset, and a driver of the fetch machine.
+//! What several targets need: keys, the records of a dataset, a naive DAG-CBOR, and a driver of the
+//! fetch machine.
 
+pub mod cbor;
 pub mod fetching;
 
 use std::sync::OnceLock;
