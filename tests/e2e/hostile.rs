@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use opendag_tests::{
     Daemon, MIB, Tree, World,
-    hostile::{Author, Conduct, Library, Peer, Version},
+    hostile::{Author, Conduct, Greedy, Library, Peer, Version},
     world::{number, text},
 };
 
@@ -164,6 +164,37 @@ fn p5_s3_a_peer_that_never_answers() -> Result<()> {
     let liar = scene.liar(Conduct::Silent)?;
     scene.fetch_beside(&liar)?;
     scene.fetch_from_alone(&liar)
+}
+
+#[test]
+fn p5_s3_a_peer_that_trickles() -> Result<()> {
+    let scene = Scene::new(121)?;
+    let liar = scene.liar(Conduct::Trickle)?;
+    scene.fetch_beside(&liar)?;
+    Ok(())
+}
+
+#[test]
+fn p6_s6_a_peer_that_asks_for_all_and_reads_nothing_stops_nobody() -> Result<()> {
+    let mut scene = Scene::new(122)?;
+    let network = scene.world.network();
+    let greedy = Greedy::start(network, 201, scene.honest.address()?, &scene.version)?;
+    let output = scene.world.path("fetched");
+    let options = ["--peer", scene.honest.address()?];
+    let dataset = scene.version.dataset.to_string();
+    scene
+        .world
+        .node("fetcher")
+        .fetch(&dataset, &output, &options)?
+        .ok()?;
+    ensure_equal(&scene.source, &output)?;
+    ensure!(greedy.held() > 4, "it held only {} streams", greedy.held());
+    ensure_modest(
+        "a seed beside a greedy peer",
+        scene.honest.running.peak_bytes(),
+    )?;
+    scene.honest.stop()?;
+    Ok(())
 }
 
 #[test]

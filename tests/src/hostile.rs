@@ -5,10 +5,12 @@
 //! second implementation of the serving side, written against `specs/` alone.
 
 mod author;
+mod greedy;
 mod peer;
 mod serve;
 
 pub use author::{Author, Files, Version};
+pub use greedy::Greedy;
 pub use peer::Peer;
 pub use serve::{Conduct, Counts, Library};
 

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -31,6 +32,9 @@ use super::author::Version;
 /// The unit of the encoding: 16 chunks of 1 KiB.
 const BLOCK: BlockSize = BlockSize::from_chunk_log(4);
 
+/// Between two bytes of a peer that trickles.
+const TRICKLE_PAUSE: Duration = Duration::from_secs(2);
+
 /// What a peer does when it is asked for bytes of shards. It always claims to have all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conduct {
@@ -52,6 +56,8 @@ pub enum Conduct {
     Silent,
     /// Answers all but the last hundredth, then nothing more.
     StallsNearTheEnd,
+    /// Answers with a byte every two seconds.
+    Trickle,
     /// Answers and then never stops sending.
     Endless,
     /// Says that the blob has 2^64-1 bytes and sends without end.
@@ -244,7 +250,7 @@ async fn shard(
         }
     };
     match conduct {
-        Conduct::Honest | Conduct::Endless => {}
+        Conduct::Honest | Conduct::Endless | Conduct::Trickle => {}
         Conduct::WrongFirst => flip(&mut encoded, 9),
         Conduct::WrongMiddle => {
             let middle = 9 + (encoded.len() - 9) / 2;
@@ -263,6 +269,13 @@ async fn shard(
             encoded = vec![Status::Ok.into()];
             encoded.extend(u64::MAX.to_le_bytes());
         }
+    }
+    if conduct == Conduct::Trickle {
+        for byte in &encoded {
+            send(stream, std::slice::from_ref(byte), counts).await?;
+            tokio::time::sleep(TRICKLE_PAUSE).await;
+        }
+        return Ok(());
     }
     send(stream, &encoded, counts).await?;
     match conduct {
