@@ -103,9 +103,20 @@ async fn records(
         }
     }
     if records.is_empty() {
-        Err(AskError::NotFound)
-    } else {
-        Ok(records)
+        return Err(AskError::NotFound);
+    }
+    records.sort_by_key(|record| judged_at(record.record()));
+    Ok(records)
+}
+
+/// The order in which an answer is judged: owners before what they sign, and versions before heads,
+/// so that a head that contradicts its own version is refused instead of standing in its way.
+fn judged_at(record: &Record) -> u8 {
+    match record {
+        Record::Dataset(_) => 0,
+        Record::Manifest(_) => 1,
+        Record::Head(_) => 2,
+        Record::Other(_) => 3,
     }
 }
 

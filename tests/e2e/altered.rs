@@ -16,7 +16,14 @@ fn altered(seed: u64, mtime: Mtime) -> Result<Swarm> {
         .file("small.txt", 5000)
         .file("good.bin", 3 * MIB);
     let swarm = Swarm::start(&tree, 2, "6MB")?;
-    flip_bit(&swarm.world.path("mirror1/large.bin"), 9 * MIB, mtime)?;
+    // Whatever part of it is asked for, it is not as it was.
+    for quarter in 0..96 {
+        flip_bit(
+            &swarm.world.path("mirror1/large.bin"),
+            quarter * MIB / 4,
+            mtime,
+        )?;
+    }
     flip_bit(&swarm.world.path("mirror1/small.txt"), 17, mtime)?;
     Ok(swarm)
 }
