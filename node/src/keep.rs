@@ -24,6 +24,9 @@ use crate::{
     store::{Digests, HashError, Place, PlaceKind, StoreError},
 };
 
+/// A repair that finds no peer gives up after so long: the user asked for a check, not for a download.
+const REPAIR_WAIT_MS: u64 = 30_000;
+
 /// Why something could not be kept, checked or let go.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeepError {
@@ -251,6 +254,7 @@ async fn repair(
         exclude: place.exclude.clone(),
         overwrite: true,
         mirror: place.kind == PlaceKind::Mirrored,
+        timeout_ms: Some(REPAIR_WAIT_MS),
         ..FetchRequest::default()
     };
     match fetch::fetch(shared, &request, report, cancel).await {
