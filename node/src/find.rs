@@ -25,7 +25,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// A running search. Dropping it ends it.
 ///
 /// The same peer comes again in each round, so that one that failed gets another chance: the caller
-/// knows which it is talking to already. It ends by itself never.
+/// knows which it is talking to already. It never ends by itself.
 #[derive(Debug)]
 pub(crate) struct Finder {
     candidates: mpsc::Receiver<PeerId>,

@@ -79,6 +79,25 @@ fn a_second_publish_makes_the_next_version() -> Result<()> {
 }
 
 #[test]
+fn verify_takes_a_folder_for_the_version_that_it_is_now() -> Result<()> {
+    let world = world()?;
+    let folder = Tree::interesting(86).write(&world.path("data"))?;
+    let publisher = world.node("publisher");
+    let old = publisher.publish(&folder, "data")?;
+    fs::write(folder.join("sizes/1.bin"), b"changed")?;
+    let new = publisher.publish(&folder, "data")?;
+    ensure!(number(&new, "sequence")? == 1, "{new}");
+    publisher.run(["verify"])?.ok()?;
+    // Asked for by its id, the old version is told as it is: a file of it is gone.
+    let old = text(&old, "manifest")?;
+    publisher.run(["verify", &old])?.code(1)?;
+    // What changed after the newest version is damage.
+    fs::write(folder.join("sizes/1.bin"), b"damaged")?;
+    publisher.run(["verify"])?.code(1)?;
+    Ok(())
+}
+
+#[test]
 fn publishing_the_same_again_makes_no_version() -> Result<()> {
     let world = world()?;
     let source = Tree::interesting(82).write(&world.path("source"))?;
