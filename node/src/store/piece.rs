@@ -210,12 +210,19 @@ impl PieceDecoder {
     /// Takes what is verified and was not taken yet; the rest of the response may follow.
     #[must_use]
     pub fn take_piece(&mut self) -> Piece {
+        // Hash pairs stay until there is a group that they prove: a piece without groups is not kept,
+        // and the groups that follow could not be proven to others without them.
+        let pairs = if self.data.is_empty() {
+            Vec::new()
+        } else {
+            std::mem::take(&mut self.pairs)
+        };
         let piece = Piece {
             hash: self.hash,
             size: self.tree.size(),
             first: self.range.first,
             data: std::mem::take(&mut self.data),
-            pairs: std::mem::take(&mut self.pairs),
+            pairs,
         };
         if let Some(groups) = piece.groups() {
             self.range.first = groups.end();
