@@ -1,76 +1,121 @@
-//! Chunk maps: where the content of a file can be cut, so that an older version's bytes are used again.
+//! Chunk maps: where the content of a file is cut, so that an older version's bytes are used again.
 //!
-//! A chunk map lists content-defined chunks (FastCDC, 64 KiB on average) with their hashes. It is a
-//! hint that no one trusts: whoever assembles a file from chunks verifies it against the file's own
-//! hash. Source: `specs/file-table.md`, section *Chunk maps*; Xia et al., "The Design of Fast
-//! Content-Defined Chunking for Data Deduplication Based Storage Systems", 2020.
+//! A chunk map lists content-defined chunks with their hashes. How long chunks are follows from the
+//! size of the file alone ([`Cut::for_size`]), so that whoever holds an older version cuts it alike
+//! ([`ChunkMapBuilder`]). A large file's map is a blob of its own; those of small files lie together in
+//! one blob for each page of the file table ([`MapPack`]).
+//!
+//! A map is a hint that no one trusts: whoever assembles a file from chunks verifies it against the
+//! file's own hash. Source: `specs/file-table.md`, section *Chunk maps*.
 
-use fastcdc::v2020::{FastCDC, Normalization};
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use crate::{
     cbor::{self, CborError},
     id::Hash,
-    limits::DESCRIPTION_BLOB_BYTES_MAX,
+    limits::{CHUNK_BYTES_MAX, DESCRIPTION_BLOB_BYTES_MAX},
     table::EncodedBlob,
 };
 
-/// No chunk but the last of a file is shorter.
-pub const CHUNK_BYTES_MIN: u32 = 16 * 1024;
+mod cut;
+mod pack;
 
-/// What chunks are cut to on average.
-pub const CHUNK_BYTES_AVERAGE: u32 = 64 * 1024;
+pub use cut::{ChunkMapBuilder, Cut};
+pub use pack::MapPack;
+pub(crate) use pack::PackBuilder;
 
-/// No chunk is longer.
-pub const CHUNK_BYTES_MAX: u32 = 256 * 1024;
-
-/// Version of the format.
-const CHUNK_MAP_VERSION: u64 = 1;
+/// Version of the format of a map that is a blob.
+const CHUNK_MAP_VERSION: u64 = 2;
 
 const TYPE: &str = "chunk-map";
 
-/// Most bytes that a chunk takes in the encoded map: a list of a number and a hash.
-const ENCODED_CHUNK_BYTES_MAX: u64 = 1 + 5 + 34;
+/// Bytes of a chunk in an encoded map: its length in 3 bytes, and its hash.
+const ENCODED_CHUNK_BYTES: usize = 3 + CHUNK_HASH_BYTES;
 
-/// Most chunks: a map of more, from files of about 25 GiB on, is larger than a description may be.
-const CHUNKS_MAX: u64 = (DESCRIPTION_BLOB_BYTES_MAX - 64) / ENCODED_CHUNK_BYTES_MAX;
+/// Bytes of a chunk's hash: as many as nobody finds two chunks for. The file's own hash decides.
+const CHUNK_HASH_BYTES: usize = 16;
 
-/// A chunk of a file. On the wire `[length, hash]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "(u32, Hash)", into = "(u32, Hash)")]
+/// What an encoded map has besides its chunks, and more.
+const FRAME_BYTES_MAX: u64 = 64;
+
+/// Most chunks: a map of more would be larger than a description may be.
+const CHUNKS_MAX: usize = {
+    let bytes = DESCRIPTION_BLOB_BYTES_MAX - FRAME_BYTES_MAX;
+    // Some 880,000, which fits.
+    #[expect(clippy::cast_possible_truncation, reason = "at most 16 MiB")]
+    let bytes = bytes as usize;
+    bytes / ENCODED_CHUNK_BYTES
+};
+
+/// The name of a chunk: the first half of the BLAKE3 hash of its bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChunkHash([u8; CHUNK_HASH_BYTES]);
+
+impl ChunkHash {
+    /// The name of a chunk of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self::from(Hash::of(bytes))
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; CHUNK_HASH_BYTES] {
+        &self.0
+    }
+}
+
+impl From<Hash> for ChunkHash {
+    fn from(hash: Hash) -> Self {
+        let (half, _) = hash
+            .as_bytes()
+            .split_first_chunk()
+            .unwrap_or((&[0; CHUNK_HASH_BYTES], &[]));
+        Self(*half)
+    }
+}
+
+impl fmt::Display for ChunkHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for ChunkHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A chunk of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Chunk {
     /// Its bytes.
     pub length: u32,
     /// Their hash.
-    pub hash: Hash,
-}
-
-impl From<(u32, Hash)> for Chunk {
-    fn from((length, hash): (u32, Hash)) -> Self {
-        Self { length, hash }
-    }
-}
-
-impl From<Chunk> for (u32, Hash) {
-    fn from(chunk: Chunk) -> Self {
-        (chunk.length, chunk.hash)
-    }
+    pub hash: ChunkHash,
 }
 
 /// The chunks of a file, in order.
 ///
-/// Invariants: all have [`CHUNK_BYTES_MIN`] to [`CHUNK_BYTES_MAX`] bytes, the last 1 to
-/// [`CHUNK_BYTES_MAX`], and they add up to the size of the file. Their hashes may be lies.
+/// Invariants: all have [`Cut::min`] to [`Cut::max`] bytes of the cut of the file's size, the last 1 to
+/// [`Cut::max`]; they add up to that size, and are no more than a description can list. Their hashes may
+/// be lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChunkMap {
     chunks: Vec<Chunk>,
 }
 
+/// The form of a map that is a blob. `chunks` is one chunk after another: 3 bytes of length,
+/// little-endian, and the hash.
 #[derive(Serialize, Deserialize)]
 struct ChunkMapForm {
     r#type: String,
     version: u64,
-    chunks: Vec<Chunk>,
+    chunks: ByteBuf,
 }
 
 /// Why bytes are not the chunk map of a file, or a file has none.
@@ -82,17 +127,25 @@ pub enum ChunkMapError {
         /// Its size.
         bytes: usize,
     },
-    /// Not of the form of a chunk map, or of a later version.
+    /// Not of the form of a chunk map.
     #[error("the chunk map is malformed")]
     Form(#[source] CborError),
     /// Another kind of blob, or a version that this program does not know.
-    #[error("the blob is no chunk map of version {CHUNK_MAP_VERSION}")]
+    #[error("the blob is no chunk map of a version that this program knows")]
     OtherType,
     /// A chunk is too short or too long, or together they are not as long as the file.
     #[error("the chunks do not make up a file of {size} bytes")]
     Lengths {
         /// Bytes of the file.
         size: u64,
+    },
+    /// A pack has more or fewer maps than its page has entries.
+    #[error("{maps} chunk maps do not go with a page of {entries} entries")]
+    Entries {
+        /// Maps in the pack.
+        maps: usize,
+        /// Entries on the page.
+        entries: usize,
     },
     /// It cannot be encoded.
     #[error("cannot encode a chunk map")]
@@ -105,26 +158,12 @@ impl ChunkMap {
     /// # Errors
     /// If it is malformed or its lengths do not make up such a file.
     pub fn decode(bytes: &[u8], size: u64) -> Result<Self, ChunkMapError> {
-        if u64::try_from(bytes.len()).is_ok_and(|len| len > DESCRIPTION_BLOB_BYTES_MAX) {
-            return Err(ChunkMapError::TooLarge { bytes: bytes.len() });
-        }
+        check_size(bytes)?;
         let form: ChunkMapForm = cbor::from_slice_canonical(bytes).map_err(ChunkMapError::Form)?;
         if form.r#type != TYPE || form.version != CHUNK_MAP_VERSION {
             return Err(ChunkMapError::OtherType);
         }
-        let chunks = form.chunks;
-        let sum: u64 = chunks.iter().map(|chunk| u64::from(chunk.length)).sum();
-        let before_last = chunks.split_last().map_or(&[][..], |(_, before)| before);
-        let is_bounded = before_last
-            .iter()
-            .all(|chunk| chunk.length >= CHUNK_BYTES_MIN)
-            && chunks
-                .iter()
-                .all(|chunk| (1..=CHUNK_BYTES_MAX).contains(&chunk.length));
-        if sum != size || !is_bounded {
-            return Err(ChunkMapError::Lengths { size });
-        }
-        Ok(Self { chunks })
+        Self::from_list(&form.chunks, size)
     }
 
     /// The blob that holds it.
@@ -132,16 +171,11 @@ impl ChunkMap {
     /// # Errors
     /// If it is larger than a description may be.
     pub fn encode(&self) -> Result<EncodedBlob, ChunkMapError> {
-        let form = ChunkMapForm {
+        encode(&ChunkMapForm {
             r#type: TYPE.to_owned(),
             version: CHUNK_MAP_VERSION,
-            chunks: self.chunks.clone(),
-        };
-        let bytes = cbor::to_vec(&form).map_err(ChunkMapError::Encode)?;
-        if u64::try_from(bytes.len()).is_ok_and(|len| len > DESCRIPTION_BLOB_BYTES_MAX) {
-            return Err(ChunkMapError::TooLarge { bytes: bytes.len() });
-        }
-        Ok(EncodedBlob::new(bytes))
+            chunks: self.to_list(),
+        })
     }
 
     /// Its chunks.
@@ -158,80 +192,68 @@ impl ChunkMap {
             Some((start, *chunk))
         })
     }
-}
 
-/// Cuts the content of a file into chunks as it comes by.
-///
-/// How the content is split over calls makes no difference. It holds at most [`CHUNK_BYTES_MAX`] bytes
-/// besides those of the call, and the chunks found.
-#[derive(Debug, Default)]
-pub struct ChunkMapBuilder {
-    /// Content of which the next chunk is cut.
-    pending: Vec<u8>,
-    chunks: Vec<Chunk>,
-    /// More chunks than a map may have: counted no further.
-    is_too_long: bool,
-}
-
-impl ChunkMapBuilder {
-    /// A builder at the start of a file.
+    /// Does it save anything? A file of one chunk is known by its own hash.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn is_useful(&self) -> bool {
+        self.chunks.len() > 1
     }
 
-    /// Takes the next bytes of the file.
-    pub fn push(&mut self, bytes: &[u8]) {
-        if self.is_too_long {
-            return;
+    /// Reads chunks one after another, as they stand in maps and packs.
+    fn from_list(list: &[u8], size: u64) -> Result<Self, ChunkMapError> {
+        let wrong = || ChunkMapError::Lengths { size };
+        let (chunks, rest) = list.as_chunks::<ENCODED_CHUNK_BYTES>();
+        let Cut { min, max, .. } = Cut::for_size(size);
+        let last = chunks.len().saturating_sub(1);
+        let read = |(at, chunk): (usize, &[u8; ENCODED_CHUNK_BYTES])| {
+            let [a, b, c, hash @ ..] = *chunk;
+            let length = u32::from_le_bytes([a, b, c, 0]);
+            let min = if at == last { 1 } else { min };
+            let hash = ChunkHash(hash);
+            (min..=max)
+                .contains(&length)
+                .then_some(Chunk { length, hash })
+        };
+        let chunks: Option<Vec<Chunk>> = chunks.iter().enumerate().map(read).collect();
+        let chunks = chunks.ok_or_else(wrong)?;
+        let sum: u64 = chunks.iter().map(|chunk| u64::from(chunk.length)).sum();
+        if !rest.is_empty() || chunks.len() > CHUNKS_MAX || sum != size {
+            return Err(wrong());
         }
-        self.pending.extend_from_slice(bytes);
-        // With so many bytes ahead the cut is where it would be in the whole file.
-        let cut = self.cut(usize::try_from(CHUNK_BYTES_MAX).unwrap_or(usize::MAX));
-        self.pending.drain(..cut);
+        Ok(Self { chunks })
     }
 
-    /// The chunk map of what was pushed; `None` if the file is too long to have one.
-    #[must_use]
-    pub fn finish(mut self) -> Option<ChunkMap> {
-        self.cut(1);
-        (!self.is_too_long).then_some(ChunkMap {
-            chunks: self.chunks,
-        })
-    }
-
-    /// Cuts chunks while at least `ahead` bytes are pending, and returns how many bytes they have.
-    fn cut(&mut self, ahead: usize) -> usize {
-        let cutter = FastCDC::with_level(
-            &self.pending,
-            usize::try_from(CHUNK_BYTES_MIN).unwrap_or(usize::MAX),
-            usize::try_from(CHUNK_BYTES_AVERAGE).unwrap_or(usize::MAX),
-            usize::try_from(CHUNK_BYTES_MAX).unwrap_or(usize::MAX),
-            Normalization::Level1,
-        );
-        let mut start = 0;
-        loop {
-            let left = self.pending.len().saturating_sub(start);
-            if left < ahead || left == 0 {
-                return start;
-            }
-            let (_, end) = cutter.cut(start, left);
-            let content = self.pending.get(start..end).unwrap_or_default();
-            // A chunk has at most CHUNK_BYTES_MAX bytes.
-            let length = u32::try_from(content.len()).unwrap_or(u32::MAX);
-            self.chunks.push(Chunk {
-                length,
-                hash: Hash::of(content),
-            });
-            start = end;
-            if u64::try_from(self.chunks.len()).is_ok_and(|count| count > CHUNKS_MAX) {
-                self.is_too_long = true;
-                self.chunks = Vec::new();
-                return self.pending.len();
-            }
+    fn to_list(&self) -> ByteBuf {
+        let mut list = Vec::with_capacity(self.list_bytes());
+        for chunk in &self.chunks {
+            let [a, b, c, _] = chunk.length.to_le_bytes();
+            list.extend_from_slice(&[a, b, c]);
+            list.extend_from_slice(&chunk.hash.0);
         }
+        ByteBuf::from(list)
+    }
+
+    /// Bytes of its chunks in maps and packs.
+    pub(crate) const fn list_bytes(&self) -> usize {
+        self.chunks.len().saturating_mul(ENCODED_CHUNK_BYTES)
     }
 }
+
+fn check_size(bytes: &[u8]) -> Result<(), ChunkMapError> {
+    match u64::try_from(bytes.len()) {
+        Ok(..=DESCRIPTION_BLOB_BYTES_MAX) => Ok(()),
+        _ => Err(ChunkMapError::TooLarge { bytes: bytes.len() }),
+    }
+}
+
+fn encode(form: &impl Serialize) -> Result<EncodedBlob, ChunkMapError> {
+    let bytes = cbor::to_vec(form).map_err(ChunkMapError::Encode)?;
+    check_size(&bytes)?;
+    Ok(EncodedBlob::new(bytes))
+}
+
+// A length of 3 bytes holds the longest chunk.
+const _: () = assert!(CHUNK_BYTES_MAX < 1 << 24);
 
 #[cfg(test)]
 mod tests;

@@ -109,6 +109,13 @@ pub const PAGE_BOUNDARY_BITS: u32 = 11;
 /// A blob that describes a version (table index, page, card): held in memory while it is verified.
 pub const DESCRIPTION_BLOB_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
+/// A chunk of a file in a chunk map: what is asked for, held and hashed as a whole.
+pub const CHUNK_BYTES_MAX: u32 = 256 * 1024;
+
+/// Files of up to so many bytes have their chunk maps in the pack of their page, larger ones as a blob of
+/// their own: a map that is larger than the entry is only read by who needs it.
+pub const PACKED_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
 /// A frame on a stream. Longer lists are sent in several frames.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     cbor::CborError,
+    chunkmap::ChunkMapError,
     id::{BlobId, Hash},
     limits::PAGE_BOUNDARY_BITS,
     path::{DatasetPath, SiblingError},
@@ -63,8 +64,29 @@ pub struct EncodedBlob {
     pub bytes: Vec<u8>,
 }
 
-/// A page that was just made.
-pub type EncodedPage = EncodedBlob;
+/// A page that was just made, and what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodedPage {
+    /// Its id.
+    pub id: BlobId,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// The chunk maps of its small files ([`crate::chunkmap::MapPack`]), if any has one.
+    pub maps: Option<EncodedBlob>,
+}
+
+impl EncodedPage {
+    fn new(bytes: Vec<u8>, maps: Option<EncodedBlob>) -> Self {
+        let EncodedBlob { id, bytes } = EncodedBlob::new(bytes);
+        Self { id, bytes, maps }
+    }
+
+    /// The blobs of which it consists: itself and, if there are any, its maps.
+    pub fn into_blobs(self) -> impl Iterator<Item = EncodedBlob> {
+        let Self { id, bytes, maps } = self;
+        std::iter::once(EncodedBlob { id, bytes }).chain(maps)
+    }
+}
 
 /// An index that was just made.
 pub type EncodedIndex = EncodedBlob;
@@ -111,6 +133,9 @@ pub enum TableError {
     /// A blob cannot be encoded.
     #[error("cannot encode the table")]
     Encode(#[source] CborError),
+    /// The chunk maps of a page cannot be encoded.
+    #[error("cannot encode the chunk maps of a page")]
+    Maps(#[source] ChunkMapError),
 }
 
 /// Does a page end after the entry of this path, wherever it stands?

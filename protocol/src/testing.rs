@@ -12,6 +12,16 @@ use crate::{
     },
 };
 
+/// Bytes that look random, the same every time: the extended output of BLAKE3 of the number, 8 bytes
+/// little-endian.
+pub(crate) fn noise(number: u64, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&number.to_le_bytes());
+    hasher.finalize_xof().fill(&mut bytes);
+    bytes
+}
+
 pub(crate) fn key(number: u8) -> SecretKey {
     SecretKey::generate([number; 32])
 }

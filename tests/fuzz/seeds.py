@@ -75,11 +75,14 @@ def seeds():
         )
         yield "table_page", bytes([0x80 + len(names)]) + entries
 
-    # Two chunks, of 16 KiB and 1 byte, with the hash of nothing; and the map of an empty file.
-    chunks = b"".join(b"\x82" + length + b"\x58\x20" + nothing for length in [b"\x19\x40\x00", b"\x01"])
-    for size, chunks in [(0, b"\x80"), (16 * 1024 + 1, b"\x82" + chunks)]:
+    # Two chunks, of 256 bytes and 1 byte, with half the hash of nothing; and the map of an empty file.
+    chunks = b"".join(length.to_bytes(3, "little") + nothing[:16] for length in [256, 1])
+    for size, head, chunks in [(0, b"\x40", b""), (257, b"\x58\x26", chunks)]:
         yield "chunk_map", chunks
-        yield "chunk_map", u64(size) + b"\xa3\x64type\x69chunk-map\x66chunks" + chunks + b"\x67version\x01"
+        yield "chunk_map", u64(size) + b"\xa3\x64type\x69chunk-map\x66chunks" + head + chunks + b"\x67version\x02"
+    for map in vectors("file-table")["chunk_maps"]:
+        if "hex" in map:
+            yield "chunk_map", u64(map["size"]) + bytes.fromhex(map["hex"])
 
 
 def main():

@@ -257,6 +257,7 @@ impl Store {
         };
         for page_ref in index.pages() {
             live.insert(page_ref.page().hash());
+            live.extend(page_ref.maps().map(|maps| maps.hash()));
             let Some(bytes) = self.blob(&page_ref.page()).await? else {
                 continue;
             };

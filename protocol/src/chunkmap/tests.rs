@@ -1,22 +1,40 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::{
+    DatasetPath,
+    table::{EncodedPage, FileEntry, FileFields, Page, ShardIndex, TableIndex, TableWriter},
+    testing::noise,
+};
 
-/// Bytes that look random, the same every time.
-fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut bytes = vec![0; len];
-    let mut reader = blake3::Hasher::new();
-    reader.update(&seed.to_le_bytes());
-    reader.finalize_xof().fill(&mut bytes);
-    bytes
+/// Sizes at which something changes: the class of the cut, or the number of chunks.
+const SIZES: [usize; 10] = [
+    0,
+    1,
+    255,
+    4096,
+    4097,
+    64 << 10,
+    (64 << 10) + 1,
+    1 << 20,
+    (1 << 20) + 1,
+    (8 << 20) + 1,
+];
+
+fn cut_of(content: &[u8]) -> Cut {
+    Cut::for_size(u64::try_from(content.len()).unwrap())
 }
 
-fn build(content: &[u8], step: usize) -> ChunkMap {
-    let mut builder = ChunkMapBuilder::new();
+fn build_with(cut: Cut, content: &[u8], step: usize) -> ChunkMap {
+    let mut builder = ChunkMapBuilder::new(cut);
     for part in content.chunks(step) {
         builder.push(part);
     }
     builder.finish().unwrap()
+}
+
+fn build(content: &[u8], step: usize) -> ChunkMap {
+    build_with(cut_of(content), content, step)
 }
 
 fn decode(chunks: Vec<Chunk>, size: u64) -> Result<ChunkMap, ChunkMapError> {
@@ -25,105 +43,145 @@ fn decode(chunks: Vec<Chunk>, size: u64) -> Result<ChunkMap, ChunkMapError> {
 }
 
 fn chunk(length: u32) -> Chunk {
-    Chunk {
-        length,
-        hash: Hash::of(b"x"),
-    }
+    let hash = ChunkHash::of(b"x");
+    Chunk { length, hash }
+}
+
+fn shared(new: &ChunkMap, old: &ChunkMap) -> usize {
+    let known = |chunk: &&Chunk| old.chunks().contains(chunk);
+    new.chunks().iter().filter(known).count()
+}
+
+#[test]
+fn a_chunk_is_named_by_half_its_hash() {
+    let hash = Hash::of(b"chunk");
+    assert_eq!(ChunkHash::of(b"chunk").as_bytes(), &hash.as_bytes()[..16]);
+    assert_eq!(
+        ChunkHash::from(hash).to_string(),
+        hash.to_string().get(..32).unwrap()
+    );
 }
 
 #[test]
 fn chunks_make_up_the_content() {
-    for len in [
-        0,
-        1,
-        16 * 1024,
-        16 * 1024 + 1,
-        256 * 1024,
-        256 * 1024 + 1,
-        8 * 1024 * 1024 + 1,
-    ] {
+    for len in SIZES {
         let content = noise(1, len);
         let map = build(&content, 100_000);
         for (offset, chunk) in map.with_offsets() {
             let start = usize::try_from(offset).unwrap();
             let end = start + usize::try_from(chunk.length).unwrap();
-            assert_eq!(Hash::of(&content[start..end]), chunk.hash);
+            assert_eq!(ChunkHash::of(&content[start..end]), chunk.hash);
         }
         let size = u64::try_from(len).unwrap();
-        assert_eq!(
+        let sum = |map: &ChunkMap| {
             map.chunks()
                 .iter()
-                .map(|chunk| u64::from(chunk.length))
-                .sum::<u64>(),
-            size
-        );
+                .map(|c| u64::from(c.length))
+                .sum::<u64>()
+        };
+        assert_eq!(sum(&map), size);
         let blob = map.encode().unwrap();
         assert_eq!(ChunkMap::decode(&blob.bytes, size).unwrap(), map);
         assert!(ChunkMap::decode(&blob.bytes, size + 1).is_err());
     }
-    let chunks = build(&noise(2, 8 << 20), 1 << 20).chunks().len();
-    assert!((80..200).contains(&chunks), "{chunks} chunks in 8 MiB");
+}
+
+#[test]
+fn chunks_are_as_long_as_their_cut_says() {
+    for len in [60_000, 1 << 20, 12 << 20, 24 << 20] {
+        let content = noise(2, len);
+        let cut = cut_of(&content);
+        let average = len / build(&content, 1 << 20).chunks().len();
+        let wanted = usize::try_from(cut.average()).unwrap();
+        assert!(
+            (wanted * 2 / 3..wanted * 2).contains(&average),
+            "{average} bytes for {cut:?}"
+        );
+    }
+}
+
+#[test]
+fn every_cut_is_within_the_limits_and_a_map_goes_far() {
+    let mut size = 1_u64;
+    while size < 1 << 50 {
+        let cut = Cut::for_size(size);
+        assert!(cut.min() < cut.average() && cut.average() < cut.max());
+        assert!(cut.max() <= CHUNK_BYTES_MAX, "{size}");
+        size *= 2;
+    }
+    let size = 100 << 30;
+    let chunks = size / u64::from(Cut::for_size(size).average());
+    assert!(chunks < u64::try_from(CHUNKS_MAX).unwrap());
 }
 
 #[test]
 fn an_insertion_changes_few_chunks() {
-    let old = noise(3, 4 << 20);
-    let new = [&old[..1 << 20], b"inserted", &old[1 << 20..]].concat();
-    let (old, new) = (build(&old, 70_000), build(&new, 70_000));
-    let shared = new
-        .chunks()
-        .iter()
-        .filter(|chunk| old.chunks().contains(chunk))
-        .count();
-    assert!(
-        new.chunks().len() - shared <= 4,
-        "{shared} of {} shared",
-        new.chunks().len()
-    );
+    for len in [60_000, 900_000, 4 << 20] {
+        let old = noise(3, len);
+        let middle = len / 3;
+        let new = [&old[..middle], b"inserted", &old[middle..]].concat();
+        let (old, new) = (build(&old, 70_000), build(&new, 70_000));
+        let changed = new.chunks().len() - shared(&new, &old);
+        assert!((1..=4).contains(&changed), "{changed} of {len} bytes");
+    }
+}
+
+#[test]
+fn another_size_class_is_cut_alike_with_the_same_cut() {
+    let old = noise(5, 60 << 10);
+    let new = [&old[..], &noise(6, 8 << 10)].concat();
+    assert_ne!(cut_of(&old), cut_of(&new));
+    let map = build(&new, 1000);
+    let kept = shared(&map, &build_with(cut_of(&new), &old, 1000));
+    assert!(kept + 4 >= map.chunks().len(), "{kept}");
+    assert_eq!(shared(&map, &build(&old, 1000)), 0);
 }
 
 #[test]
 fn zeros_are_cut_at_the_limit() {
-    let map = build(&vec![0; 1 << 20], 1000);
+    let content = vec![0; 1 << 20];
+    let max = cut_of(&content).max();
     assert!(
-        map.chunks()
+        build(&content, 1000)
+            .chunks()
             .iter()
-            .all(|chunk| chunk.length == CHUNK_BYTES_MAX)
+            .all(|c| c.length == max)
     );
 }
 
 #[test]
 fn hostile_maps_are_refused() {
+    let size = 1_000_000;
+    let cut = Cut::for_size(size);
     assert!(decode(vec![], 0).is_ok());
-    assert!(
-        decode(
-            vec![chunk(CHUNK_BYTES_MIN), chunk(1)],
-            u64::from(CHUNK_BYTES_MIN) + 1
-        )
-        .is_ok()
-    );
+    let smallest = decode(vec![chunk(cut.min()); 977], 977 * u64::from(cut.min()));
+    assert!(smallest.is_ok(), "{smallest:?}");
     let lengths = |chunks: Vec<Chunk>, size: u64| {
         matches!(decode(chunks, size), Err(ChunkMapError::Lengths { .. }))
     };
     assert!(lengths(vec![], 1));
     assert!(lengths(vec![chunk(0)], 0));
-    assert!(lengths(
-        vec![chunk(CHUNK_BYTES_MIN - 1), chunk(1)],
-        u64::from(CHUNK_BYTES_MIN)
-    ));
-    assert!(lengths(
-        vec![chunk(CHUNK_BYTES_MAX + 1)],
-        u64::from(CHUNK_BYTES_MAX) + 1
-    ));
-    assert!(lengths(vec![chunk(u32::MAX); 3], 3 * u64::from(u32::MAX)));
-    let blob = build(&noise(4, 300_000), 1000).encode().unwrap();
-    for cut in 0..blob.bytes.len() {
-        assert!(
-            ChunkMap::decode(&blob.bytes[..cut], 300_000).is_err(),
-            "{cut}"
-        );
+    assert!(lengths(vec![chunk(1), chunk(0)], 1));
+    assert!(lengths(vec![chunk(255), chunk(1)], 256));
+    assert!(!lengths(vec![chunk(256), chunk(1)], 257));
+    assert!(lengths(vec![chunk(4097)], 4097));
+    assert!(!lengths(vec![chunk(4096)], 4096));
+    let most = vec![chunk((1 << 24) - 1); 3];
+    assert!(lengths(most, 3 * ((1 << 24) - 1)));
+    // Whole chunks, but not a whole number of bytes of them.
+    for cut in 1..ENCODED_CHUNK_BYTES {
+        let list = ChunkMap {
+            chunks: vec![chunk(1)],
+        }
+        .to_list();
+        assert!(ChunkMap::from_list(&list[..cut], 1).is_err(), "{cut}");
     }
-    assert!(ChunkMap::decode(&[&blob.bytes[..], &[0]].concat(), 300_000).is_err());
+    let blob = build(&noise(4, 30_000), 1000).encode().unwrap();
+    for cut in 0..blob.bytes.len() {
+        let cut_off = ChunkMap::decode(&blob.bytes[..cut], 30_000);
+        assert!(cut_off.is_err(), "{cut}");
+    }
+    assert!(ChunkMap::decode(&[&blob.bytes[..], &[0]].concat(), 30_000).is_err());
     let longest = usize::try_from(DESCRIPTION_BLOB_BYTES_MAX).unwrap();
     assert!(matches!(
         ChunkMap::decode(&vec![0; longest + 1], 0),
@@ -132,22 +190,162 @@ fn hostile_maps_are_refused() {
 }
 
 #[test]
-fn the_longest_map_fits_a_description() {
-    let chunks = vec![chunk(CHUNK_BYTES_MAX); usize::try_from(CHUNKS_MAX).unwrap()];
-    assert!(ChunkMap { chunks }.encode().is_ok());
-    let mut builder = ChunkMapBuilder {
-        chunks: vec![chunk(1); usize::try_from(CHUNKS_MAX).unwrap()],
-        ..ChunkMapBuilder::new()
+fn another_version_or_type_is_refused() {
+    let form = |r#type: &str, version| ChunkMapForm {
+        r#type: r#type.to_owned(),
+        version,
+        chunks: ChunkMap {
+            chunks: vec![chunk(1)],
+        }
+        .to_list(),
     };
+    let read = |form: &ChunkMapForm| ChunkMap::decode(&cbor::to_vec(form).unwrap(), 1);
+    assert!(read(&form(TYPE, CHUNK_MAP_VERSION)).is_ok());
+    for (r#type, version) in [(TYPE, 1), (TYPE, 3), ("chunk-maps", CHUNK_MAP_VERSION)] {
+        let refused = matches!(read(&form(r#type, version)), Err(ChunkMapError::OtherType));
+        assert!(refused, "{type} {version}");
+    }
+}
+
+#[test]
+fn the_longest_map_fits_a_description() {
+    let chunks = vec![chunk(CHUNK_BYTES_MAX); CHUNKS_MAX];
+    let size = u64::from(CHUNK_BYTES_MAX) * u64::try_from(CHUNKS_MAX).unwrap();
+    let blob = ChunkMap {
+        chunks: chunks.clone(),
+    }
+    .encode()
+    .unwrap();
+    assert!(ChunkMap::decode(&blob.bytes, size).is_ok());
+    let mut builder = ChunkMapBuilder::new(Cut::for_size(size));
+    builder.chunks = chunks;
     builder.push(b"one more");
     assert!(builder.finish().is_none());
+    let mut builder = ChunkMapBuilder::new(Cut::for_size(1));
+    builder.chunks = vec![chunk(1); CHUNKS_MAX];
+    builder.push(&vec![0; 1 << 20]);
+    assert!(builder.pending.is_empty() && builder.finish().is_none());
+}
+
+/// Files with a map each, and one without.
+fn files() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("a", noise(10, 20_000)),
+        ("b", noise(11, 1000)),
+        ("c", Vec::new()),
+        ("d", noise(12, 300_000)),
+    ]
+}
+
+fn entry(path: &str, content: &[u8]) -> FileEntry {
+    let path = DatasetPath::parse(path).unwrap();
+    let size = u64::try_from(content.len()).unwrap();
+    FileEntry::new(FileFields::new(path, size, Hash::of(content))).unwrap()
+}
+
+fn page(files: &[(&str, Vec<u8>)]) -> (EncodedPage, TableIndex, Page) {
+    let mut writer = TableWriter::new();
+    for (path, content) in files {
+        let map = build(content, 1000);
+        assert_eq!(
+            writer.push_with_map(entry(path, content), map).unwrap(),
+            None
+        );
+    }
+    let (page, index, totals) = writer.finish().unwrap();
+    let index = TableIndex::decode(&index.bytes, totals).unwrap();
+    let encoded = page.unwrap();
+    let page = Page::decode(&encoded.bytes, &index.pages()[0]).unwrap();
+    (encoded, index, page)
+}
+
+#[test]
+fn a_pack_holds_the_maps_of_a_page() {
+    let files = files();
+    let (encoded, index, page) = page(&files);
+    let blob = encoded.maps.clone().unwrap();
+    assert_eq!(index.pages()[0].maps(), Some(blob.id));
+    assert_eq!(encoded.into_blobs().count(), 2);
+    let pack = MapPack::decode(&blob.bytes, &page).unwrap();
+    for (at, (_, content)) in (0..).zip(&files) {
+        let map = build(content, 1000);
+        let expected = map.is_useful().then_some(&map);
+        assert_eq!(pack.map(ShardIndex(at)), expected, "{at}");
+    }
+    assert_eq!(pack.map(ShardIndex(4)), None);
+    assert_eq!(pack.encode().unwrap(), blob);
+}
+
+#[test]
+fn a_page_without_useful_maps_has_no_pack() {
+    let (encoded, index, _) = page(&[("a", b"short".to_vec()), ("b", Vec::new())]);
+    assert_eq!((encoded.maps, index.pages()[0].maps()), (None, None));
+}
+
+#[test]
+fn hostile_packs_are_refused() {
+    let files = files();
+    let (encoded, _, with_four) = page(&files);
+    let bytes = encoded.maps.unwrap().bytes;
+    let (_, _, with_three) = page(&files[..3]);
+    assert!(matches!(
+        MapPack::decode(&bytes, &with_three),
+        Err(ChunkMapError::Entries {
+            maps: 4,
+            entries: 3
+        })
+    ));
+    let mut other = files.clone();
+    other[3].1.push(0);
+    let (_, _, longer) = page(&other);
+    assert!(matches!(
+        MapPack::decode(&bytes, &longer),
+        Err(ChunkMapError::Lengths { size: 300_001 })
+    ));
+    for cut in 0..bytes.len() {
+        assert!(MapPack::decode(&bytes[..cut], &with_four).is_err(), "{cut}");
+    }
+    let map = build(&files[0].1, 1000).encode().unwrap();
+    assert!(MapPack::decode(&map.bytes, &with_four).is_err());
+    let longest = usize::try_from(DESCRIPTION_BLOB_BYTES_MAX).unwrap();
+    assert!(matches!(
+        MapPack::decode(&vec![0; longest + 1], &with_four),
+        Err(ChunkMapError::TooLarge { .. })
+    ));
+}
+
+#[test]
+fn a_pack_stays_within_a_blob() {
+    let most = CHUNKS_MAX / 4;
+    let mut builder = PackBuilder::default();
+    for _ in 0..6 {
+        let chunks = vec![chunk(1); most];
+        builder.push(Some(ChunkMap { chunks }));
+    }
+    let kept: Vec<bool> = builder.maps.iter().map(Option::is_some).collect();
+    assert_eq!(kept, [true, true, true, false, false, false]);
+    let blob = builder.take().unwrap().unwrap();
+    assert!(u64::try_from(blob.bytes.len()).unwrap() <= DESCRIPTION_BLOB_BYTES_MAX);
+    assert!(builder.take().unwrap().is_none());
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
-    fn any_split_gives_the_same_chunks(seed in any::<u64>(), len in 0..2_000_000_usize, step in 1..700_000_usize) {
-        let content = noise(seed, len);
+    fn any_split_gives_the_same_chunks(seed in any::<u64>(), len in 0..2_000_000_usize, scale in 0..21_u32, step in 1..700_000_usize) {
+        let content = noise(seed, len >> scale);
+        let len = content.len();
         prop_assert_eq!(build(&content, step.max(len / 200 + 1)), build(&content, len.max(1)));
+    }
+
+    #[test]
+    fn p8_a_flipped_byte_never_panics_and_changes_the_map_or_fails(at in any::<prop::sample::Index>(), flip in 1..=255_u8) {
+        let map = build(&noise(7, 30_000), 1000);
+        let mut bytes = map.encode().unwrap().bytes;
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        if let Ok(other) = ChunkMap::decode(&bytes, 30_000) {
+            prop_assert_ne!(other, map);
+        }
     }
 }

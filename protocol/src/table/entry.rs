@@ -69,7 +69,7 @@ impl FileFields {
 }
 
 /// A field that is there has a value: `null` is another way to leave it out, and refused.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EncodedIndex, ShardIndex, TABLE_VERSION, TableError, TableTotals};
+use super::{EncodedIndex, ShardIndex, TABLE_VERSION, TableError, TableTotals, entry::present};
 use crate::{
     cbor::{self, CborError},
     id::BlobId,
@@ -19,6 +19,12 @@ pub(super) struct PageLine {
     pub(super) entries: u32,
     pub(super) bytes: u64,
     pub(super) page: BlobId,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
+    pub(super) maps: Option<BlobId>,
 }
 
 /// The form of the index on the wire.
@@ -62,6 +68,12 @@ impl PageRef {
     #[must_use]
     pub const fn page(&self) -> BlobId {
         self.line.page
+    }
+
+    /// The blob with the chunk maps of its small files ([`crate::chunkmap::MapPack`]), if there is one.
+    #[must_use]
+    pub const fn maps(&self) -> Option<BlobId> {
+        self.line.maps
     }
 
     /// Number of the shard of its first entry.

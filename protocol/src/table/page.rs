@@ -101,6 +101,12 @@ impl Page {
         })
     }
 
+    /// Number of the shard of its first entry.
+    #[must_use]
+    pub const fn first_shard(&self) -> ShardIndex {
+        self.first_shard
+    }
+
     /// Its entries, sorted by path.
     #[must_use]
     pub fn entries(&self) -> &[FileEntry] {

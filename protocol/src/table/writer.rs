@@ -6,17 +6,19 @@ use super::{
 };
 use crate::{
     cbor,
+    chunkmap::{ChunkMap, PackBuilder},
     limits::{DESCRIPTION_BLOB_BYTES_MAX, PAGE_ENTRIES_MAX},
     path::SiblingCheck,
 };
 
 /// Makes the blobs of a table from entries that come sorted by path.
 ///
-/// It holds one page of entries, and a line for each page before. After an error it is of no further use.
+/// It holds one page of entries with its chunk maps, and a line for each page before. After an error it is of no further use.
 #[derive(Debug, Default)]
 pub struct TableWriter {
     siblings: SiblingCheck,
     entries: Vec<FileEntry>,
+    maps: PackBuilder,
     page_bytes: u64,
     pages: Vec<PageLine>,
     totals: TableTotals,
@@ -34,6 +36,27 @@ impl TableWriter {
     /// # Errors
     /// If the path cannot follow those before it, or there are too many files or bytes.
     pub fn push(&mut self, entry: FileEntry) -> Result<Option<EncodedPage>, TableError> {
+        self.add(entry, None)
+    }
+
+    /// Adds a small file whose chunk map goes into the pack of its page. A map that does not fit there any
+    /// more is left out. Otherwise as [`TableWriter::push`].
+    ///
+    /// # Errors
+    /// As [`TableWriter::push`].
+    pub fn push_with_map(
+        &mut self,
+        entry: FileEntry,
+        map: ChunkMap,
+    ) -> Result<Option<EncodedPage>, TableError> {
+        self.add(entry, Some(map))
+    }
+
+    fn add(
+        &mut self,
+        entry: FileEntry,
+        map: Option<ChunkMap>,
+    ) -> Result<Option<EncodedPage>, TableError> {
         self.siblings.push(entry.path()).map_err(TableError::Path)?;
         let files = self.totals.files.saturating_add(1);
         if u32::try_from(files).is_err() {
@@ -51,6 +74,7 @@ impl TableWriter {
         self.page_bytes = self.page_bytes.saturating_add(entry.size());
         let ends = ends_page(entry.path());
         self.entries.push(entry);
+        self.maps.push(map);
         if ends || self.entries.len() >= PAGE_ENTRIES_MAX {
             self.end_page()
         } else {
@@ -79,13 +103,15 @@ impl TableWriter {
         if u64::try_from(bytes.len()).is_ok_and(|len| len > DESCRIPTION_BLOB_BYTES_MAX) {
             return Err(TableError::TooLarge { bytes: bytes.len() });
         }
-        let page = EncodedPage::new(bytes);
+        let maps = self.maps.take().map_err(TableError::Maps)?;
+        let page = EncodedPage::new(bytes, maps);
         self.pages.push(PageLine {
             first,
             // A page never has more than PAGE_ENTRIES_MAX.
             entries: u32::try_from(self.entries.len()).unwrap_or(u32::MAX),
             bytes: self.page_bytes,
             page: page.id,
+            maps: page.maps.as_ref().map(|maps| maps.id),
         });
         self.entries.clear();
         self.page_bytes = 0;

@@ -3,13 +3,10 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use opendag_protocol::{
-    Hash,
-    chunkmap::{ChunkMap, ChunkMapBuilder},
-};
+use opendag_protocol::chunkmap::{ChunkHash, ChunkMap, ChunkMapBuilder, Cut};
 
-/// At most three longest chunks and some more.
-const CONTENT_BYTES_MAX: usize = 900 * 1024;
+/// Files of three size classes.
+const CONTENT_BYTES_MAX: usize = 1200 * 1024;
 
 #[derive(Debug, Arbitrary)]
 struct Input {
@@ -31,7 +28,9 @@ fuzz_target!(|input: Input| {
         let len = usize::try_from(run.len).unwrap() % (left + 1);
         append(&mut content, run.seed, len);
     }
-    let map = built([&content[..]].into_iter());
+    let size = u64::try_from(content.len()).unwrap();
+    let cut = Cut::for_size(size);
+    let map = built(cut, [&content[..]].into_iter());
     let mut rest = &content[..];
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in input.parts.iter().take(100) {
@@ -39,9 +38,8 @@ fuzz_target!(|input: Input| {
         parts.push(taken);
         rest = left;
     }
-    assert_eq!(built(parts.into_iter().chain([rest])), map);
+    assert_eq!(built(cut, parts.into_iter().chain([rest])), map);
 
-    let size = u64::try_from(content.len()).unwrap();
     assert_eq!(
         ChunkMap::decode(&map.encode().unwrap().bytes, size).unwrap(),
         map
@@ -49,12 +47,12 @@ fuzz_target!(|input: Input| {
     for (offset, chunk) in map.with_offsets() {
         let start = usize::try_from(offset).unwrap();
         let end = start + usize::try_from(chunk.length).unwrap();
-        assert_eq!(Hash::of(&content[start..end]), chunk.hash);
+        assert_eq!(ChunkHash::of(&content[start..end]), chunk.hash);
     }
 });
 
-fn built<'a>(parts: impl Iterator<Item = &'a [u8]>) -> ChunkMap {
-    let mut builder = ChunkMapBuilder::new();
+fn built<'a>(cut: Cut, parts: impl Iterator<Item = &'a [u8]>) -> ChunkMap {
+    let mut builder = ChunkMapBuilder::new(cut);
     parts.for_each(|part| builder.push(part));
     builder.finish().expect("the content is short enough")
 }

@@ -9,7 +9,7 @@ use opendag_protocol::{
     record::{
         Dataset, DatasetFields, Head, HeadFields, Manifest, ManifestFields, Record, SignedRecord,
     },
-    table::{EncodedBlob, FileEntry, FileFields, TableWriter},
+    table::{EncodedBlob, EncodedPage, FileEntry, FileFields, TableWriter},
 };
 
 /// A publisher that may do what it wants.
@@ -208,7 +208,7 @@ impl Version {
 /// The blobs of a table after the exchange, the index first.
 fn disguise(
     index: EncodedBlob,
-    pages: Vec<EncodedBlob>,
+    pages: Vec<EncodedPage>,
     disguises: &[(&str, &str)],
 ) -> Result<Vec<(Hash, Vec<u8>)>> {
     let mut index = index.bytes;

@@ -23,7 +23,7 @@ fn decode_page(
     bytes: u64,
     next: Option<&str>,
 ) -> Result<Page, PageError> {
-    let blob = EncodedPage::new(cbor::to_vec(entries).unwrap());
+    let blob = EncodedPage::new(cbor::to_vec(entries).unwrap(), None);
     let mut of_blob = line(first, entries.len().try_into().unwrap(), bytes.into());
     if let Ipld::Map(fields) = &mut of_blob {
         fields.insert("page".to_owned(), Ipld::Link(blob.id.cid()));
@@ -261,7 +261,7 @@ fn a_hostile_page_is_refused() {
     let longer: Vec<_> = (0..=PAGE_ENTRIES_MAX)
         .map(|n| value(&entry(&format!("{n:05}"), 0)))
         .collect();
-    let blob = EncodedPage::new(cbor::to_vec(&longer).unwrap());
+    let blob = EncodedPage::new(cbor::to_vec(&longer).unwrap(), None);
     let index = write([entry("a", 0)]).index();
     assert!(matches!(
         Page::decode(&blob.bytes, &index.pages()[0]),

@@ -1,0 +1,171 @@
+//! Cutting: how long chunks are, and where they end.
+//!
+//! Source: Xia et al., "The Design of Fast Content-Defined Chunking for Data Deduplication Based Storage
+//! Systems", 2020; `specs/decisions/0011-chunk-sizes.md` for the sizes.
+
+use fastcdc::v2020::{FastCDC, Normalization};
+
+use super::{CHUNKS_MAX, Chunk, ChunkHash, ChunkMap};
+use crate::limits::CHUNK_BYTES_MAX;
+
+/// How long the chunks of a file are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    pub(super) min: u32,
+    average: u32,
+    pub(super) max: u32,
+}
+
+/// Files of up to so many bytes, and what their chunks are cut to on average.
+const CLASSES: [(u64, u32); 4] = [
+    (64 << 10, 1 << 10),
+    (1 << 20, 4 << 10),
+    (16 << 20, 16 << 10),
+    (32 << 30, 64 << 10),
+];
+
+/// What chunks of larger files are cut to: so a map goes up to files of about 100 GiB.
+const AVERAGE_MAX: u32 = 128 << 10;
+
+impl Cut {
+    /// The cut of files of `size` bytes: of their chunk maps, and of the older versions that are compared
+    /// with them.
+    #[must_use]
+    pub fn for_size(size: u64) -> Self {
+        let class = CLASSES.iter().find(|(up_to, _)| size <= *up_to);
+        let average = class.map_or(AVERAGE_MAX, |(_, average)| *average);
+        Self {
+            min: average / 4,
+            average,
+            max: average.saturating_mul(4).min(CHUNK_BYTES_MAX),
+        }
+    }
+
+    /// No chunk but the last of a file is shorter.
+    #[must_use]
+    pub const fn min(self) -> u32 {
+        self.min
+    }
+
+    /// What chunks are cut to on average.
+    #[must_use]
+    pub const fn average(self) -> u32 {
+        self.average
+    }
+
+    /// No chunk is longer.
+    #[must_use]
+    pub const fn max(self) -> u32 {
+        self.max
+    }
+}
+
+/// Cuts the content of a file into chunks as it comes by.
+///
+/// How the content is split over calls makes no difference. It holds at most [`Cut::max`] bytes besides
+/// those of the call, and the chunks found.
+#[derive(Debug)]
+pub struct ChunkMapBuilder {
+    cut: Cut,
+    /// Content of which the next chunk is cut.
+    pub(super) pending: Vec<u8>,
+    pub(super) chunks: Vec<Chunk>,
+    /// More chunks than a map may have: counted no further.
+    is_too_long: bool,
+}
+
+impl ChunkMapBuilder {
+    /// A builder at the start of a file.
+    #[must_use]
+    pub const fn new(cut: Cut) -> Self {
+        Self {
+            cut,
+            pending: Vec::new(),
+            chunks: Vec::new(),
+            is_too_long: false,
+        }
+    }
+
+    /// Takes the next bytes of the file.
+    pub fn push(&mut self, mut bytes: &[u8]) {
+        let max = to_usize(self.cut.max);
+        // What is left over is cut with as much of what follows as a chunk can have: then all that goes on
+        // is cut where it lies.
+        while !self.pending.is_empty() && !self.is_too_long {
+            let missing = max.saturating_sub(self.pending.len());
+            let (more, rest) = bytes.split_at(missing.min(bytes.len()));
+            if more.len() < missing {
+                self.pending.extend_from_slice(more);
+                return;
+            }
+            let before = self.pending.len();
+            self.pending.extend_from_slice(more);
+            let pending = std::mem::take(&mut self.pending);
+            let end = self.next(&pending);
+            if end >= before {
+                bytes = bytes.get(end - before..).unwrap_or_default();
+            } else {
+                self.pending = pending;
+                self.pending.drain(..end);
+                bytes = rest;
+            }
+        }
+        while bytes.len() >= max && !self.is_too_long {
+            let end = self.next(bytes);
+            bytes = bytes.get(end..).unwrap_or_default();
+        }
+        if !self.is_too_long {
+            self.pending.extend_from_slice(bytes);
+        }
+    }
+
+    /// The chunk map of what was pushed; `None` if the file is too long to have one.
+    #[must_use]
+    pub fn finish(mut self) -> Option<ChunkMap> {
+        let pending = std::mem::take(&mut self.pending);
+        let mut bytes = pending.as_slice();
+        while !bytes.is_empty() && !self.is_too_long {
+            let end = self.next(bytes);
+            bytes = bytes.get(end..).unwrap_or_default();
+        }
+        (!self.is_too_long).then_some(ChunkMap {
+            chunks: self.chunks,
+        })
+    }
+
+    /// Cuts the first chunk of `bytes`, which are as many as a chunk can have or the rest of the file, and
+    /// returns how long it is.
+    fn next(&mut self, bytes: &[u8]) -> usize {
+        let end = boundary(self.cut, bytes);
+        let content = bytes.get(..end).unwrap_or_default();
+        if self.chunks.len() >= CHUNKS_MAX {
+            self.is_too_long = true;
+            self.chunks = Vec::new();
+            self.pending = Vec::new();
+            return end;
+        }
+        self.chunks.push(Chunk {
+            // At most `Cut::max`.
+            length: u32::try_from(content.len()).unwrap_or(u32::MAX),
+            hash: ChunkHash::of(content),
+        });
+        end
+    }
+}
+
+/// Where the first chunk of `bytes` ends.
+fn boundary(cut: Cut, bytes: &[u8]) -> usize {
+    let (_, end) = FastCDC::with_level(
+        bytes,
+        to_usize(cut.min),
+        to_usize(cut.average),
+        to_usize(cut.max),
+        Normalization::Level1,
+    )
+    .cut(0, bytes.len());
+    end.clamp(1.min(bytes.len()), bytes.len())
+}
+
+fn to_usize(bytes: u32) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
