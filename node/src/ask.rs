@@ -162,7 +162,7 @@ pub(crate) async fn blob(net: &Net, peer: PeerId, id: BlobId) -> Result<Vec<u8>,
         groups: GroupRange::ALL,
     };
     let request = BlobsRequest {
-        items: BoundedVec::take_from(&mut std::iter::once(whole)),
+        items: BoundedVec::take_from(&mut std::iter::once(whole.into())),
     };
     write_frame(&mut stream, &request, ANSWER_DEADLINE)
         .await

@@ -7,6 +7,7 @@ mod blobs;
 mod holdings;
 mod records;
 mod slots;
+mod spans;
 
 use std::sync::Arc;
 

@@ -148,3 +148,7 @@ pub const ADDRESSES_PER_PEER_MAX: usize = 8;
 
 /// Ranges of blobs that one request names: many small files, or the pieces of a large one.
 pub const BLOB_RANGES_PER_REQUEST_MAX: usize = 512;
+
+/// A span of a blob that is sent without a proof: the longest chunk of a chunk map. What a liar sends instead is
+/// found out after so many bytes.
+pub const SPAN_BYTES_MAX: u32 = 256 * 1024;

@@ -10,7 +10,7 @@ mod groups;
 mod holdings;
 mod records;
 
-pub use blobs::{BlobRange, BlobsRequest, Status, UnknownStatus};
+pub use blobs::{BlobItem, BlobRange, BlobSpan, BlobsRequest, ByteSpan, Status, UnknownStatus};
 pub use bounded::{BoundedBytes, BoundedVec, TooMany};
 pub use frame::{
     FRAME_PREFIX_BYTES, FrameDecoder, FrameError, decode_frame, encode_frame, frame_len,

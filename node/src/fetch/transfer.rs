@@ -10,7 +10,7 @@ use opendag_protocol::{
     Hash,
     fetch::{End, Item, PeerKey, RequestId},
     table::ShardIndex,
-    wire::{BlobRange, BlobsRequest, BoundedVec, GroupRange},
+    wire::{BlobItem, BlobRange, BlobsRequest, BoundedVec, GroupRange},
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
@@ -97,9 +97,11 @@ pub(super) struct Transfer {
 impl Transfer {
     /// Runs to the end.
     pub(super) async fn run(self) -> Result<(), TransferError> {
-        let mut ranges = self.orders.iter().map(|order| BlobRange {
-            hash: order.hash,
-            groups: order.item.groups,
+        let mut ranges = self.orders.iter().map(|order| {
+            BlobItem::Range(BlobRange {
+                hash: order.hash,
+                groups: order.item.groups,
+            })
         });
         let items = BoundedVec::take_from(&mut ranges);
         let mut stream = ask::open(&self.net, self.peer, StreamProtocol::Blobs).await?;

@@ -1,10 +1,11 @@
-//! Answering `/opendag/<net>/blobs/1`: verified ranges of blobs.
+//! Answering `/opendag/<net>/blobs/1`: verified ranges of blobs, and spans for whoever knows their hashes.
 
 use std::sync::Arc;
 
-use opendag_protocol::wire::{BlobRange, BlobsRequest, Status};
+use opendag_protocol::wire::{BlobItem, BlobRange, BlobsRequest, Status};
 use tokio::task::JoinHandle;
 
+use super::spans::Window;
 use crate::{
     frames::{FrameError, read_frame, write_bytes},
     limits::{ANSWER_DEADLINE, ITEM_GROUPS_MAX},
@@ -16,7 +17,7 @@ use crate::{
 const BATCH_BYTES: usize = 1024 * 1024;
 
 /// The items of a request that are still to be answered.
-type Items = std::vec::IntoIter<BlobRange>;
+type Items = std::vec::IntoIter<BlobItem>;
 
 /// Answers one request. An item that is not here, or that changed on disk, gets *not found*.
 pub(super) async fn answer(shared: &Arc<Shared>, stream: &mut Stream) -> Result<(), FrameError> {
@@ -43,14 +44,25 @@ pub(super) async fn answer(shared: &Arc<Shared>, stream: &mut Stream) -> Result<
 fn read_batch(shared: Arc<Shared>, mut items: Items) -> JoinHandle<(Vec<u8>, Items)> {
     tokio::task::spawn_blocking(move || {
         let mut batch = Vec::new();
+        let mut window = Window::default();
         while batch.len() < BATCH_BYTES {
             let Some(item) = items.next() else { break };
-            match read_item(&shared, item) {
-                Ok(encoded) => {
+            let status = match item {
+                BlobItem::Range(range) => read_item(&shared, range).map(|encoded| {
                     batch.push(u8::from(Status::Ok));
                     batch.extend_from_slice(&encoded);
+                }),
+                BlobItem::Span(span) => {
+                    window
+                        .read(&shared.store, span, items.as_slice())
+                        .map(|bytes| {
+                            batch.push(u8::from(Status::Ok));
+                            batch.extend_from_slice(bytes);
+                        })
                 }
-                Err(status) => batch.push(u8::from(status)),
+            };
+            if let Err(status) = status {
+                batch.push(u8::from(status));
             }
         }
         (batch, items)

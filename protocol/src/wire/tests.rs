@@ -7,7 +7,7 @@ use crate::{
     limits::{
         ADDRESS_BYTES_MAX, ADDRESSES_PER_PEER_MAX, BLOB_RANGES_PER_REQUEST_MAX, FRAME_BYTES_MAX,
         PEER_ID_BYTES_MAX, PEERS_PER_UPDATE_MAX, RANGES_PER_UPDATE_MAX, RECORD_BYTES_MAX,
-        RECORDS_PER_REQUEST_MAX, SHARD_BITS_BYTES_MAX,
+        RECORDS_PER_REQUEST_MAX, SHARD_BITS_BYTES_MAX, SPAN_BYTES_MAX,
     },
     table::ShardIndex,
 };
@@ -67,9 +67,15 @@ fn largest() -> (
     };
     let ranges: Vec<_> = (0..RANGES_PER_UPDATE_MAX as u64).map(groups).collect();
     let items: Vec<_> = (0..BLOB_RANGES_PER_REQUEST_MAX as u64)
-        .map(|n| BlobRange {
-            hash: hash(n),
-            groups: groups(n),
+        .map(|n| match n % 2 {
+            0 => BlobItem::Range(BlobRange {
+                hash: hash(n),
+                groups: groups(n),
+            }),
+            _ => BlobItem::Span(BlobSpan {
+                hash: hash(n),
+                span: ByteSpan::new(u64::MAX / 2 + n, SPAN_BYTES_MAX).unwrap(),
+            }),
         })
         .collect();
     (
@@ -121,14 +127,28 @@ fn small_messages_come_back() {
     check_message(&HoldingsUpdate::Complete);
     check_message(&HoldingsUpdate::Snapshot);
     check_message(&HoldingsUpdate::Busy);
+    let whole = BlobRange {
+        hash: hash(1),
+        groups: GroupRange::ALL,
+    };
+    let span = BlobSpan {
+        hash: hash(1),
+        span: ByteSpan::new(0, 1).unwrap(),
+    };
     check_message(&BlobsRequest {
-        items: vec![BlobRange {
-            hash: hash(1),
-            groups: GroupRange::ALL,
-        }]
-        .try_into()
-        .unwrap(),
+        items: vec![whole.into(), span.into()].try_into().unwrap(),
     });
+}
+
+#[test]
+fn p6_a_span_has_an_end_and_a_limit() {
+    for (start, length) in [(0, 0), (0, SPAN_BYTES_MAX + 1), (u64::MAX, 1)] {
+        assert_eq!(ByteSpan::new(start, length), None, "{start} {length}");
+    }
+    assert!(ByteSpan::new(u64::MAX - 9, 9).is_some());
+    let span = ByteSpan::new(16 * 1024 - 1, 2).unwrap();
+    assert_eq!(span.groups(), GroupRange::between(0, 2).unwrap());
+    assert_eq!(span.end(), 16 * 1024 + 1);
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Result, ensure};
 use futures::{AsyncReadExt, AsyncWriteExt};
 use opendag_node::net::{Net, NetConfig, Stream, StreamProtocol};
-use opendag_protocol::wire::{BlobRange, BlobsRequest, BoundedVec, GroupRange, encode_frame};
+use opendag_protocol::wire::{
+    BlobItem, BlobRange, BlobsRequest, BoundedVec, GroupRange, encode_frame,
+};
 use tokio::{runtime::Runtime, time::timeout};
 
 use super::Version;
@@ -60,9 +62,11 @@ impl Greedy {
 
 async fn grab(net: &Net, address: &str, version: &Version) -> Result<Vec<Stream>> {
     let peer = net.dial(address.parse()?).await?;
-    let all = version.shards.keys().map(|hash| BlobRange {
-        hash: *hash,
-        groups: GroupRange::ALL,
+    let all = version.shards.keys().map(|hash| {
+        BlobItem::Range(BlobRange {
+            hash: *hash,
+            groups: GroupRange::ALL,
+        })
     });
     let items = BoundedVec::take_from(&mut all.cycle());
     let request = encode_frame(&BlobsRequest { items })?;

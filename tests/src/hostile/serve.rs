@@ -21,8 +21,9 @@ use opendag_protocol::{
     limits::CHUNK_GROUP_BYTES,
     record::Record,
     wire::{
-        BlobRange, BlobsRequest, GroupRange, HoldingsRequest, HoldingsUpdate, RecordBytes,
-        RecordsRequest, RecordsResponse, Status, decode_frame, encode_frame, frame_len,
+        BlobItem, BlobRange, BlobSpan, BlobsRequest, ByteSpan, GroupRange, HoldingsRequest,
+        HoldingsUpdate, RecordBytes, RecordsRequest, RecordsResponse, Status, decode_frame,
+        encode_frame, frame_len,
     },
 };
 use serde::de::DeserializeOwned;
@@ -223,9 +224,9 @@ async fn blobs(
     let request: BlobsRequest = read_frame(stream).await?;
     stream.write_all(&[Status::Ok.into()]).await?;
     for item in request.items.iter() {
-        if let Some(bytes) = library.descriptions.get(&item.hash) {
+        if let Some(bytes) = library.descriptions.get(&item.hash()) {
             stream.write_all(&encode(bytes, item)?).await?;
-        } else if let Some(bytes) = library.shards.get(&item.hash) {
+        } else if let Some(bytes) = library.shards.get(&item.hash()) {
             counts.ranges.fetch_add(1, Ordering::Relaxed);
             shard(stream, bytes, item, conduct, counts).await?;
         } else {
@@ -239,11 +240,16 @@ async fn blobs(
 async fn shard(
     stream: &mut Stream,
     bytes: &[u8],
-    item: &BlobRange,
+    item: &BlobItem,
     conduct: Conduct,
     counts: &Counts,
 ) -> Result<()> {
     let mut encoded = encode(bytes, item)?;
+    // The first byte behind the status, and behind the size if there is one.
+    let first = match item {
+        BlobItem::Range(_) => 9,
+        BlobItem::Span(_) => 1,
+    };
     let flip = |encoded: &mut [u8], at: usize| {
         if let Some(byte) = encoded.get_mut(at) {
             *byte ^= 1;
@@ -251,9 +257,9 @@ async fn shard(
     };
     match conduct {
         Conduct::Honest | Conduct::Endless | Conduct::Trickle => {}
-        Conduct::WrongFirst => flip(&mut encoded, 9),
+        Conduct::WrongFirst => flip(&mut encoded, first),
         Conduct::WrongMiddle => {
-            let middle = 9 + (encoded.len() - 9) / 2;
+            let middle = first + (encoded.len() - first) / 2;
             flip(&mut encoded, middle);
         }
         Conduct::WrongLast => {
@@ -297,7 +303,19 @@ async fn send(stream: &mut Stream, bytes: &[u8], counts: &Counts) -> Result<()> 
 }
 
 /// Another range of the same blob with as many groups, where there is one.
-fn swapped(bytes: &[u8], item: &BlobRange) -> BlobRange {
+fn swapped(bytes: &[u8], item: &BlobItem) -> BlobItem {
+    let item = match item {
+        BlobItem::Range(item) => item,
+        // Right bytes of the wrong place: those before or behind.
+        BlobItem::Span(BlobSpan { hash, span }) => {
+            let start = match span.start() {
+                0 => 1,
+                start => start - 1,
+            };
+            let span = ByteSpan::new(start, span.length()).unwrap_or(*span);
+            return BlobSpan { hash: *hash, span }.into();
+        }
+    };
     let groups = u64::try_from(bytes.len())
         .unwrap_or(0)
         .div_ceil(CHUNK_GROUP_BYTES);
@@ -306,17 +324,26 @@ fn swapped(bytes: &[u8], item: &BlobRange) -> BlobRange {
     } else {
         0
     };
-    BlobRange {
-        hash: item.hash,
-        groups: GroupRange {
-            first,
-            count: item.groups.count,
-        },
-    }
+    let groups = GroupRange {
+        first,
+        count: item.groups.count,
+    };
+    let hash = item.hash;
+    BlobRange { hash, groups }.into()
 }
 
-/// The honest answer: status, size, bao encoding of the range.
-fn encode(bytes: &[u8], item: &BlobRange) -> Result<Vec<u8>> {
+/// The honest answer: status, then size and bao encoding of the range, or the bytes of the span.
+fn encode(bytes: &[u8], item: &BlobItem) -> Result<Vec<u8>> {
+    let item = match item {
+        BlobItem::Range(item) => item,
+        BlobItem::Span(BlobSpan { span, .. }) => {
+            let bounds = usize::try_from(span.start())?..usize::try_from(span.end())?;
+            return Ok(match bytes.get(bounds) {
+                Some(bytes) => [&[Status::Ok.into()], bytes].concat(),
+                None => vec![Status::Refused.into()],
+            });
+        }
+    };
     let outboard = PreOrderMemOutboard::create(bytes, BLOCK);
     if Hash::from(blake3::Hash::from_bytes(*outboard.root.as_bytes())) != item.hash {
         bail!("the library is wrong about a blob");

@@ -46,7 +46,7 @@ async fn gives(net: &Net, peer: &Peer, content: &[u8]) -> Result<bool> {
         hash: Hash::of(content),
         groups: GroupRange::ALL,
     };
-    let items = vec![item].try_into()?;
+    let items = vec![item.into()].try_into()?;
     let mut stream = ask(
         net,
         peer,

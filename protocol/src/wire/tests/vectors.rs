@@ -145,35 +145,53 @@ fn of_blobs() -> Vec<Vector> {
     ];
     let items: Vec<_> = groups
         .iter()
-        .map(|groups| BlobRange {
-            hash: Hash::of(b"a"),
-            groups: *groups,
+        .map(|groups| {
+            BlobItem::Range(BlobRange {
+                hash: Hash::of(b"a"),
+                groups: *groups,
+            })
         })
         .collect();
     let request = BlobsRequest {
         items: items.try_into().unwrap(),
     };
-    vec![accepted(
-        "BlobsRequest",
-        "of the blob \"a\" all, and 64 groups from group 64 on",
-        &request,
-    )]
+    let spans = [(0, 1), (100_000, 262_144)].map(|(start, length)| {
+        BlobItem::Span(BlobSpan {
+            hash: Hash::of(b"a"),
+            span: ByteSpan::new(start, length).unwrap(),
+        })
+    });
+    let of_spans = BlobsRequest {
+        items: spans.to_vec().try_into().unwrap(),
+    };
+    vec![
+        accepted(
+            "BlobsRequest",
+            "of the blob \"a\" all, and 64 groups from group 64 on",
+            &request,
+        ),
+        accepted(
+            "BlobsRequest",
+            "of the blob \"a\" the first byte, and 262144 bytes from 100000 on, without proof",
+            &of_spans,
+        ),
+    ]
 }
 
 fn refused() -> Vec<Vector> {
     let response = |about: &str, bytes: &[u8]| vector("RecordsResponse", about, bytes);
-    let blobs = |about: &str, groups: &[u8]| {
+    let item = |about: &str, fields: u8, rest: &[&[u8]]| {
         let hash = [
-            b"\xa1\x65items\x81\xa2\x64hash\x58\x20".as_slice(),
+            b"\xa1\x65items\x81".as_slice(),
+            &[0xa0 | fields],
+            b"\x64hash\x58\x20",
             Hash::of(b"a").as_bytes(),
         ]
         .concat();
-        vector(
-            "BlobsRequest",
-            about,
-            &[&hash[..], b"\x66groups", groups].concat(),
-        )
+        vector("BlobsRequest", about, &[&hash, &rest.concat()[..]].concat())
     };
+    let blobs = |about: &str, groups: &[u8]| item(about, 2, &[b"\x66groups", groups]);
+    let span = |about: &str, span: &[u8]| item(about, 2, &[b"\x64span", span]);
     vec![
         response("no value", b""),
         response("two values", b"\x63end\x63end"),
@@ -193,6 +211,20 @@ fn refused() -> Vec<Vector> {
         ),
         blobs("a range of one number", b"\x81\x01"),
         blobs("a negative range", b"\x82\x20\x01"),
+        span("a span of no byte", b"\x82\x00\x00"),
+        span("a span of 262145 bytes", b"\x82\x00\x1a\x00\x04\x00\x01"),
+        span(
+            "a span that ends beyond 2^64-1",
+            b"\x82\x1b\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+        ),
+        span("a span of one number", b"\x81\x01"),
+        span("a span that is null", b"\xf6"),
+        item("an item of a hash alone", 1, &[]),
+        item(
+            "an item of a span and groups",
+            3,
+            &[b"\x64span\x82\x00\x01", b"\x66groups\x82\x00\x01"],
+        ),
     ]
 }
 
