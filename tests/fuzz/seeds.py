@@ -75,9 +75,9 @@ def seeds():
         )
         yield "table_page", bytes([0x80 + len(names)]) + entries
 
-    # Two chunks, of 256 bytes and 1 byte, with half the hash of nothing; and the map of an empty file.
-    chunks = b"".join(length.to_bytes(3, "little") + nothing[:16] for length in [256, 1])
-    for size, head, chunks in [(0, b"\x40", b""), (257, b"\x58\x26", chunks)]:
+    # Two chunks, of 64 bytes and 1 byte, with the hash of nothing; and the map of an empty file.
+    chunks = b"".join(length.to_bytes(3, "little") + nothing[:8] for length in [64, 1])
+    for size, head, chunks in [(0, b"\x40", b""), (65, b"\x56", chunks)]:
         yield "chunk_map", chunks
         yield "chunk_map", u64(size) + b"\xa3\x64type\x69chunk-map\x66chunks" + head + chunks + b"\x67version\x02"
     for map in vectors("file-table")["chunk_maps"]:

@@ -5,7 +5,7 @@
 
 use fastcdc::v2020::{FastCDC, Normalization};
 
-use super::{CHUNKS_MAX, Chunk, ChunkHash, ChunkMap};
+use super::{CHUNKS_MAX, Chunk, ChunkHash, ChunkMap, ENCODED_CHUNK_BYTES};
 use crate::limits::CHUNK_BYTES_MAX;
 
 /// How long the chunks of a file are.
@@ -17,14 +17,19 @@ pub struct Cut {
 }
 
 /// Files of up to so many bytes, and what their chunks are cut to on average.
-const CLASSES: [(u64, u32); 4] = [
-    (64 << 10, 1 << 10),
-    (1 << 20, 4 << 10),
-    (16 << 20, 16 << 10),
-    (32 << 30, 64 << 10),
+///
+/// Chunks are as small as pays in an edited file of that size, and as large as lets its map, or those of a
+/// page of such files, fit a blob.
+const CLASSES: [(u64, u32); 6] = [
+    (32 << 10, 256),
+    (256 << 10, 512),
+    (256 << 20, 2 << 10),
+    (4 << 30, 4 << 10),
+    (16 << 30, 16 << 10),
+    (64 << 30, 64 << 10),
 ];
 
-/// What chunks of larger files are cut to: so a map goes up to files of about 100 GiB.
+/// What chunks of larger files are cut to: so a map goes up to files of about 180 GiB.
 const AVERAGE_MAX: u32 = 128 << 10;
 
 impl Cut {
@@ -38,6 +43,21 @@ impl Cut {
             min: average / 4,
             average,
             max: average.saturating_mul(4).min(CHUNK_BYTES_MAX),
+        }
+    }
+
+    /// Bytes that the chunk map of a file of `size` bytes takes, about; 0 if it has none. Who has not seen
+    /// maps yet tells by it whether they are worth to be fetched.
+    #[must_use]
+    pub fn map_bytes_about(size: u64) -> u64 {
+        let chunks = size / u64::from(Self::for_size(size).average);
+        let has_map =
+            chunks > 1 && usize::try_from(chunks).is_ok_and(|chunks| chunks <= CHUNKS_MAX);
+        let bytes = u64::try_from(ENCODED_CHUNK_BYTES).unwrap_or(u64::MAX);
+        if has_map {
+            chunks.saturating_mul(bytes)
+        } else {
+            0
         }
     }
 

@@ -11,7 +11,7 @@ use opendag_protocol::{
 };
 
 /// Bytes of a chunk in a map: its length in three, and its hash.
-const CHUNK_BYTES: usize = 19;
+const CHUNK_BYTES: usize = 11;
 
 fuzz_target!(|bytes: &[u8]| {
     check_list(bytes);
