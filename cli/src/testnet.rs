@@ -1,5 +1,7 @@
 //! `testnet`: asks the library `opendag-testnet` and prints what it says.
 
+mod sim;
+
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
@@ -40,6 +42,7 @@ pub(crate) async fn run(
         TestnetCommand::Up(args) => up(args, here, signals, output).await,
         TestnetCommand::Join(args) => join(args, here, signals, output).await,
         TestnetCommand::Demo(args) => demo(args, here, signals, output).await,
+        TestnetCommand::Sim(args) => sim::run(&args, signals, output).await,
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod assign;
+mod audit;
 mod bits;
 mod claims;
 mod config;
@@ -36,6 +37,7 @@ mod shards;
 #[cfg(test)]
 mod tests;
 
+pub use audit::Broken;
 pub use config::FetchConfig;
 pub use progress::{PeerBytes, Progress, Why};
 

@@ -52,6 +52,10 @@ fn p8_wrong_usage_exits_with_two() {
         "key rotate a --owner k --threshold 0",
         "daemon --gateway nowhere",
         "testnet up --nodes 0",
+        "testnet sim --peers 0",
+        "testnet sim --loss much",
+        "testnet sim --loss -1",
+        "testnet sim --cap 0B",
         "completions nosuchshell",
     ];
     for line in cases {

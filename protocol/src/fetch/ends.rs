@@ -64,7 +64,7 @@ impl Fetch {
     }
 
     /// When the peer has stalled unless something comes; `None` if nothing is asked of it.
-    fn stalls_at(&self, key: PeerKey) -> Option<Time> {
+    pub(super) fn stalls_at(&self, key: PeerKey) -> Option<Time> {
         let peer = self
             .peers
             .get(key)

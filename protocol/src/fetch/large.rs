@@ -248,21 +248,12 @@ impl Large {
     }
 }
 
-#[cfg(test)]
 impl Large {
-    /// The missing groups of pieces that are in no request.
-    pub(super) fn wanted_groups(&self) -> GroupRanges {
-        let pieces: GroupRanges = self
-            .wanted
-            .iter()
-            .map(|piece| self.groups_of(piece))
-            .collect();
-        assert!(
-            self.wanted
-                .iter()
-                .all(|piece| !self.have.contains_all(self.groups_of(piece)))
-        );
-        self.missing(&pieces)
+    /// The missing groups of pieces that are in no request; `None` if one of them is whole.
+    pub(super) fn wanted_groups(&self) -> Option<GroupRanges> {
+        let groups = || self.wanted.iter().map(|piece| self.groups_of(piece));
+        let is_whole = groups().any(|groups| self.have.contains_all(groups));
+        (!is_whole).then(|| self.missing(&groups().collect()))
     }
 }
 

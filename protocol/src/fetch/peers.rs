@@ -174,6 +174,11 @@ impl Peers {
         self.in_flight
     }
 
+    /// Peers that owe something.
+    pub(super) const fn active(&self) -> u64 {
+        self.active
+    }
+
     /// Peers that hold the whole version, by their own word.
     pub(super) const fn complete(&self) -> usize {
         self.complete

@@ -67,11 +67,6 @@ impl Fetch {
     /// How far it is.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let active = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| peer.in_flight > 0)
-            .count();
         Progress {
             shards_done: u64::try_from(self.shards.done()).unwrap_or(u64::MAX),
             shards_total: u64::try_from(self.shards.len()).unwrap_or(u64::MAX),
@@ -80,7 +75,7 @@ impl Fetch {
             received_bytes: self.received_bytes,
             wasted_bytes: self.wasted_bytes,
             in_flight_bytes: self.peers.in_flight(),
-            peers_active: u32::try_from(active).unwrap_or(u32::MAX),
+            peers_active: u32::try_from(self.peers.active()).unwrap_or(u32::MAX),
         }
     }
 

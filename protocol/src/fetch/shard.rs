@@ -201,14 +201,16 @@ impl Shard {
     }
 }
 
-#[cfg(test)]
 impl Shard {
-    /// The groups that are missing and in no request, by its own account.
-    pub(super) fn wanted(&self) -> GroupRanges {
-        assert_eq!(self.level(), self.queued);
+    /// The groups that are missing and in no request, by its own account; `None` if that does not
+    /// agree with itself.
+    pub(super) fn wanted(&self) -> Option<GroupRanges> {
+        if self.level() != self.queued {
+            return None;
+        }
         match &self.state {
-            State::Small(Phase::Wanted) => self.whole(),
-            State::Small(_) => GroupRanges::new(),
+            State::Small(Phase::Wanted) => Some(self.whole()),
+            State::Small(_) => Some(GroupRanges::new()),
             State::Large(large) => large.wanted_groups(),
         }
     }

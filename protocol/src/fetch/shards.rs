@@ -246,15 +246,10 @@ impl Shards {
     }
 }
 
-#[cfg(test)]
 impl Shards {
-    /// The groups of a shard that are missing and in no request, by the shard's own account.
-    pub(super) fn wanted(&self, slot: Slot) -> GroupRanges {
-        self.get(slot).unwrap().wanted()
-    }
-
-    /// The groups of a shard that are not here.
-    pub(super) fn all_missing(&self, slot: Slot) -> GroupRanges {
-        self.missing(slot, &self.whole(slot))
+    /// The groups of a shard that are missing and in no request, by the shard's own account; `None`
+    /// if that does not agree with itself.
+    pub(super) fn wanted(&self, slot: Slot) -> Option<GroupRanges> {
+        self.get(slot)?.wanted()
     }
 }

@@ -87,7 +87,7 @@ proptest! {
             now = now + Duration::from_millis(ms);
             fetch.handle_timeout(now);
             fetch.handle(now, input);
-            fetch.check_all();
+            prop_assert_eq!(fetch.audit(), Ok(()));
             while let Some(output) = fetch.poll() {
                 match output {
                     Output::Request { request, items, .. } => {
@@ -157,54 +157,5 @@ proptest! {
         let mut sim = Sim::new(config, &[20 * MIB, 5, 0, 900_000, 40_000, 3 * MIB], nodes);
         sim.run(900_000);
         prop_assert!(sim.report.completed_ms.is_some(), "{:?}", sim.fetch.progress());
-    }
-}
-
-impl Fetch {
-    /// Checks what is too slow to check after each transition.
-    fn check_all(&self) {
-        self.check();
-        for slot in self.shards.slots() {
-            let mut covered = self.shards.wanted(slot);
-            for request in self.requests.values() {
-                if let Some(left) = request.left.get(&slot) {
-                    covered.insert_all(&left.groups);
-                }
-            }
-            // A small shard is asked for as a whole; what of it waits in memory is covered too.
-            let forgotten = if self.shards.is_small(slot) && !covered.is_empty() {
-                GroupRanges::new()
-            } else {
-                let mut missing = self.shards.all_missing(slot);
-                missing.remove_all(&covered);
-                missing
-            };
-            assert!(
-                forgotten.is_empty(),
-                "{forgotten:?} of {slot:?} are missing and nobody is asked"
-            );
-        }
-        let bytes: u64 = self
-            .shards
-            .slots()
-            .map(|slot| {
-                self.shards.size(slot)
-                    - if self.shards.is_small(slot) && !self.shards.is_done(slot) {
-                        self.shards.size(slot)
-                    } else {
-                        self.shards
-                            .all_missing(slot)
-                            .len_bytes(self.shards.size(slot))
-                    }
-            })
-            .sum();
-        assert_eq!(bytes, self.shards.bytes_done());
-        assert_eq!(
-            self.shards.done(),
-            self.shards
-                .slots()
-                .filter(|slot| self.shards.is_done(*slot))
-                .count()
-        );
     }
 }
