@@ -30,6 +30,8 @@ mod inputs;
 #[cfg(test)]
 mod keep;
 #[cfg(test)]
+mod links;
+#[cfg(test)]
 mod local;
 #[cfg(test)]
 mod story;

@@ -11,6 +11,7 @@
 
 pub mod hostile;
 pub mod http;
+pub mod link;
 pub mod measure;
 pub mod netns;
 pub mod process;
