@@ -1,0 +1,75 @@
+//! The workloads of the issue, by name.
+
+mod trees;
+
+use std::{fs, path::PathBuf};
+
+use anyhow::Result;
+use tempfile::TempDir;
+
+use crate::{
+    options::Options,
+    peers::{
+        Peer, aria2::Aria2, libtorrent::Libtorrent, limit::Limit, opendag::OpenDag, rsync::Rsync,
+    },
+    report::Report,
+};
+
+/// What a workload works with.
+pub(crate) struct Bench<'a> {
+    /// The command line.
+    pub(crate) options: &'a Options,
+    dir: TempDir,
+}
+
+/// How a workload is run.
+type Run = fn(&Bench<'_>) -> Result<Report>;
+
+/// All workloads.
+const ALL: &[(&str, Run)] = &[("B2", trees::one_file)];
+
+/// Their names.
+pub(crate) fn names() -> Vec<&'static str> {
+    ALL.iter().map(|(name, _)| *name).collect()
+}
+
+/// Runs the workload of this name in a folder that goes away afterwards.
+pub(crate) fn run(name: &str, options: &Options) -> Result<Option<Report>> {
+    let Some((_, run)) = ALL.iter().find(|(known, _)| *known == name) else {
+        return Ok(None);
+    };
+    let dir = tempfile::Builder::new()
+        .prefix("opendag-bench-")
+        .tempdir_in(&options.folder)?;
+    run(&Bench { options, dir }).map(Some)
+}
+
+impl Bench<'_> {
+    /// A path in the folder of this workload.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A folder in the folder of this workload.
+    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
+        let path = self.path(name);
+        fs::create_dir_all(&path)?;
+        Ok(path)
+    }
+
+    /// The peers that were asked for, the subject first.
+    pub(crate) fn peers(&self) -> Vec<Box<dyn Peer>> {
+        let all: Vec<Box<dyn Peer>> = vec![
+            Box::new(OpenDag {
+                binary: self.options.binary.clone(),
+            }),
+            Box::new(Limit),
+            Box::new(Aria2),
+            Box::new(Rsync),
+            Box::new(Libtorrent),
+        ];
+        all.into_iter()
+            .filter(|peer| self.options.wants(peer.name()))
+            .collect()
+    }
+}
