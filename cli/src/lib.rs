@@ -10,6 +10,7 @@ pub mod commands;
 mod daemon;
 pub mod error;
 mod link;
+mod memory;
 pub mod output;
 mod pages;
 mod run;
@@ -27,6 +28,7 @@ use crate::{args::Cli, output::Output};
 /// 2 bad input, 3 not found in time, 4 refused, 130 and 143 ended by a signal.
 #[must_use]
 pub fn main() -> ExitCode {
+    memory::set_limits();
     let matches = match Cli::command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => return output::usage(&error),

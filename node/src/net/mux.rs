@@ -18,6 +18,9 @@ use super::limits::{MUX_INBOUND_MAX, MUX_STREAMS_MAX, MUX_WINDOW_BYTES};
 
 /// What each stream may receive before it is read, by the Yamux specification.
 const CREDIT_BYTES: usize = 256 * 1024;
+/// Payload of one frame. Yamux flushes after each, so this is also what goes into one system call; with the
+/// header it fills one message of libp2p's Noise (64,511 bytes) to the last byte.
+const FRAME_BYTES: usize = 64_511 - 12;
 
 /// Turns an authenticated connection into a [`Mux`].
 #[derive(Clone, Debug)]
@@ -26,6 +29,7 @@ pub(super) struct Upgrade(yamux::Config);
 impl Upgrade {
     pub(super) fn new() -> Self {
         let mut config = yamux::Config::default();
+        config.set_split_send_size(FRAME_BYTES);
         config.set_max_num_streams(MUX_STREAMS_MAX);
         config.set_max_connection_receive_window(Some(
             MUX_STREAMS_MAX * CREDIT_BYTES + MUX_WINDOW_BYTES,

@@ -7,7 +7,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures::future::{BoxFuture, FutureExt};
+use futures::{
+    future::{BoxFuture, FutureExt},
+    io::BufReader,
+};
 use libp2p::{
     Multiaddr, PeerId, Transport,
     core::{
@@ -36,6 +39,8 @@ const QUIC_STREAM_WINDOW: u32 = 12 * 1024 * 1024;
 const QUIC_IDLE_MS: u32 = 20_000;
 /// Connections that the system may hold ready for `accept`.
 const TCP_BACKLOG: u32 = 256;
+/// Bytes that are taken off a TCP connection at once. Noise reads 8 KiB at a time, which would be a system call each.
+const TCP_READ_BYTES: usize = 128 * 1024;
 
 type Output = (PeerId, StreamMuxerBox);
 
@@ -54,6 +59,7 @@ pub(super) fn build(
         .with_prologue(format!("opendag/{network}/1").into_bytes());
     let tcp = tcp::Config::new().nodelay(true).listen_backlog(TCP_BACKLOG);
     let tcp = tcp::tokio::Transport::new(tcp)
+        .map(|stream, _| BufReader::with_capacity(TCP_READ_BYTES, stream))
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(mux::Upgrade::new())
