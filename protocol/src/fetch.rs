@@ -2,7 +2,7 @@
 //!
 //! A state machine without I/O, in the shape of quinn-proto: the caller feeds [`Input`]s with the
 //! time, drains [`Fetch::poll`], and calls [`Fetch::handle_timeout`] at [`Fetch::deadline`].
-//! Rarest shards first, then in order inside a shard; small shards travel many in one request, a
+//! Rarest first, down to pieces, then in order inside a shard; small shards travel many in one request, a
 //! large one in runs of pieces from many peers. The window of a peer follows its measured rate and
 //! delay, all windows together stay below [`FetchConfig::in_flight_bytes_max`].
 //! Specified in `specs/fetching.md`.
@@ -36,6 +36,7 @@ mod shard;
 mod shards;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 pub use audit::Broken;
 pub use config::FetchConfig;

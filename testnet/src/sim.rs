@@ -57,6 +57,8 @@ pub struct SimOptions {
     pub churn_percent: u8,
     /// Of a hundred peers so many have all; the others have some stretches.
     pub complete_percent: u8,
+    /// Do fetchers tell each other what they have?
+    pub tells: bool,
     /// Another seed, another run.
     pub seed: u64,
 }
@@ -75,6 +77,7 @@ impl Default for SimOptions {
             liars: 0,
             churn_percent: 0,
             complete_percent: 100,
+            tells: true,
             seed: 1,
         }
     }

@@ -50,6 +50,7 @@ fn options(args: &SimArgs) -> SimOptions {
         liars: args.liars,
         churn_percent: args.churn,
         complete_percent: args.complete,
+        tells: true,
         seed: args.seed,
     }
 }

@@ -3,7 +3,6 @@
 use super::{
     Fetch, Output, PeerKey,
     peers::Class,
-    queue::Queue,
     shard::{Room, Take},
     shards::Slot,
 };
@@ -60,7 +59,7 @@ impl Fetch {
             return Plan::Nothing;
         };
         let (mut parts, mut bytes) = (Vec::new(), 0);
-        let mut cursor = Queue::walk();
+        let mut cursor = self.shards.walk();
         while bytes < aim
             && parts.len() < self.config.request_items_max
             && let Some(slot) = self.shards.next(&mut cursor, &peer.claims, &mut self.steps)
@@ -77,6 +76,7 @@ impl Fetch {
                 Take::Ranges(ranges, more) => {
                     bytes += more;
                     parts.extend(ranges.into_iter().map(|range| (slot, range)));
+                    self.shards.follow(&mut cursor);
                 }
                 Take::Nothing => {}
                 Take::TooLarge if parts.is_empty() => return Plan::TooLarge,

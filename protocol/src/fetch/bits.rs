@@ -9,25 +9,33 @@ const WORD_BITS: usize = 64;
 /// Invariant: bit `i` of a level is set exactly if word `i` of the level below is not zero.
 #[derive(Clone, Debug)]
 pub(super) struct Bits {
-    /// The positions, then summaries of summaries up to a single word.
+    /// The positions, then summaries of summaries up to a single word. Made with the first.
     levels: Vec<Vec<u64>>,
     len: usize,
     ones: usize,
 }
 
 impl Bits {
-    pub(super) fn new(len: usize) -> Self {
-        let mut words = len.div_ceil(WORD_BITS).max(1);
-        let mut levels = vec![vec![0; words]];
-        while words > 1 {
-            words = words.div_ceil(WORD_BITS);
-            levels.push(vec![0; words]);
-        }
+    pub(super) const fn new(len: usize) -> Self {
         Self {
-            levels,
+            levels: Vec::new(),
             len,
             ones: 0,
         }
+    }
+
+    fn make(&mut self) {
+        let mut words = self.len.div_ceil(WORD_BITS).max(1);
+        self.levels.push(vec![0; words]);
+        while words > 1 {
+            words = words.div_ceil(WORD_BITS);
+            self.levels.push(vec![0; words]);
+        }
+    }
+
+    /// Positions that could be in it.
+    pub(super) const fn len(&self) -> usize {
+        self.len
     }
 
     pub(super) const fn ones(&self) -> usize {
@@ -42,6 +50,9 @@ impl Bits {
     pub(super) fn insert(&mut self, at: usize) -> bool {
         if at >= self.len || self.contains(at) {
             return false;
+        }
+        if self.levels.is_empty() {
+            self.make();
         }
         let mut at = at;
         for level in &mut self.levels {
@@ -74,6 +85,24 @@ impl Bits {
         }
         self.ones -= 1;
         true
+    }
+
+    /// Adds a range; returns what of it is new. Costs little where nothing is.
+    pub(super) fn insert_range(&mut self, range: Range<usize>) -> Vec<usize> {
+        let (mut new, mut at) = (Vec::new(), range.start);
+        let end = range.end.min(self.len);
+        while at < end {
+            let next = (at / WORD_BITS + 1) * WORD_BITS;
+            let known = self.word(0, at / WORD_BITS);
+            if known != u64::MAX {
+                new.extend((at..next.min(end)).filter(|at| (known >> (at % WORD_BITS)) & 1 == 0));
+            }
+            at = next;
+        }
+        for at in &new {
+            self.insert(*at);
+        }
+        new
     }
 
     /// A word of a level; level 0 holds the positions.
@@ -134,6 +163,12 @@ impl Bits {
 pub(super) trait Mask {
     /// Word `index` of a level, as in [`Bits`]. Above level 0 it may have bits too many.
     fn word(&self, level: usize, index: usize) -> u64;
+}
+
+impl Mask for Bits {
+    fn word(&self, level: usize, index: usize) -> u64 {
+        Self::word(self, level, index)
+    }
 }
 
 /// All positions.

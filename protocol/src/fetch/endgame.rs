@@ -128,7 +128,10 @@ impl Fetch {
             };
             let groups = self.shards.missing(*slot, groups);
             if parts.len() + groups.len_ranges() <= self.config.request_items_max
-                && groups.iter().all(|range| peer.claims.has(*slot, range))
+                && groups.iter().all(|range| {
+                    let pieces = self.shards.pieces_of(*slot, range);
+                    peer.claims.has(*slot, pieces)
+                })
             {
                 bytes += groups.len_bytes(self.shards.size(*slot));
                 parts.extend(groups.iter().map(|range| (*slot, range)));

@@ -7,6 +7,7 @@ use super::{
     bits::Bits,
     queue::spread,
     shard::{Room, Take},
+    wanted::{Rank, Wanted},
 };
 use crate::{
     limits::CHUNK_GROUP_BYTES,
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// Shards of fewer pieces are fetched from their beginning by every node.
-const PIECES_TO_SPREAD: usize = 64;
+const PIECES_TO_SPREAD: usize = 8;
 
 /// From so many pieces on, pieces grow instead: 16 GiB in pieces of 128 KiB.
 const PIECES_ENOUGH: u64 = 1 << 17;
@@ -29,11 +30,11 @@ pub(super) struct Large {
     piece_groups: u64,
     have: GroupRanges,
     /// Pieces that are in no request.
-    wanted: Bits,
+    wanted: Wanted,
     pieces: usize,
-    /// Where this node starts, so that nodes that fetch at one time get different parts.
-    start: usize,
     started: bool,
+    /// Pieces that others had first.
+    foreign: usize,
     urgent: GroupRanges,
 }
 
@@ -46,10 +47,10 @@ impl Large {
             size: spec.size,
             piece_groups,
             have: spec.have.within(groups),
-            wanted: Bits::new(pieces),
+            wanted: Wanted::new(pieces, start(config.seed, spec, pieces), config.seed),
             pieces,
-            start: start(config.seed, spec, pieces),
             started: !spec.have.is_empty(),
+            foreign: 0,
             urgent: GroupRanges::new(),
         };
         for missing in large.have.missing_within(groups).iter() {
@@ -64,7 +65,7 @@ impl Large {
         self.have.is_complete(groups_in(self.size))
     }
 
-    pub(super) const fn is_wanted(&self) -> bool {
+    pub(super) fn is_wanted(&self) -> bool {
         self.wanted.ones() > 0
     }
 
@@ -80,37 +81,90 @@ impl Large {
         self.have.len_bytes(self.size)
     }
 
-    /// Takes the next run of wanted pieces, as the ranges of it that are not here.
-    pub(super) fn take(&mut self, held: Option<&GroupRanges>, room: Room, steps: &mut u64) -> Take {
-        let Some(first) = self.next_piece(held, steps) else {
-            return Take::Nothing;
-        };
-        let (mut ranges, mut bytes) = (Vec::new(), 0);
-        for piece in first..self.pieces {
-            *steps += 1;
-            let groups = self.groups_of(piece);
-            if !self.wanted.contains(piece) || held.is_some_and(|held| !held.contains_all(groups)) {
-                break;
-            }
-            let missing = self.missing(&groups.into());
-            let more = missing.len_bytes(self.size);
-            let limit = if ranges.is_empty() {
-                room.limit
-            } else {
-                room.aim.min(room.limit)
-            };
-            if bytes + more > limit || ranges.len() + missing.len_ranges() > room.items {
-                break;
-            }
-            self.wanted.remove(piece);
-            bytes += more;
-            append(&mut ranges, &missing);
+    /// Pieces in all.
+    pub(super) const fn pieces(&self) -> usize {
+        self.pieces
+    }
+
+    /// The fewest peers that claim one of the wanted pieces, without those that claim all.
+    pub(super) fn claims(&self) -> u16 {
+        self.wanted.rarest().map_or(0, Rank::claims)
+    }
+
+    /// One more peer claims these pieces.
+    pub(super) fn gain(&mut self, pieces: &[usize]) {
+        for piece in pieces {
+            let is_here = self.have.contains_all(self.groups_of(*piece));
+            self.foreign += usize::from(!is_here);
+            self.wanted.gain(*piece, is_here);
         }
-        if ranges.is_empty() {
+    }
+
+    /// Do others bring more of it into the swarm than this node?
+    pub(super) fn is_foreign(&self) -> bool {
+        self.foreign > to_usize(self.have.len_groups() / self.piece_groups)
+    }
+
+    /// One peer less claims these pieces.
+    pub(super) fn lose_claims(&mut self, pieces: &Bits) {
+        for piece in pieces.iter() {
+            self.wanted.lose(piece);
+        }
+    }
+
+    /// Takes wanted pieces of those in `held`, as the ranges of them that are not here: those that a
+    /// reader waits for, or the rarest, in runs.
+    pub(super) fn take(&mut self, held: Option<&Bits>, room: Room, steps: &mut u64) -> Take {
+        let mut load = Load::new(room);
+        if let Some(first) = self.next_urgent(held, steps) {
+            let urgent = self.urgent.clone();
+            let wanted = |large: &Self, piece| {
+                large.wanted.contains(piece) && overlaps(&urgent, large.groups_of(piece))
+            };
+            self.run(first, held, &mut load, wanted);
+        } else if let Some((rank, first)) = self.wanted.next(held, steps) {
+            let mut next = Some(first);
+            while let Some(first) = next {
+                let end = self.run(first, held, &mut load, |large, piece| {
+                    large.wanted.has(rank, piece)
+                });
+                self.wanted.ran_to(rank, end);
+                next = if load.is_full {
+                    None
+                } else {
+                    self.wanted.next_of(rank, held, steps)
+                };
+            }
+        } else {
+            return Take::Nothing;
+        }
+        *steps += u64::try_from(load.ranges.len()).unwrap_or(0);
+        if load.ranges.is_empty() {
             return Take::TooLarge;
         }
         self.started = true;
-        Take::Ranges(ranges, bytes)
+        Take::Ranges(load.ranges, load.bytes)
+    }
+
+    /// Takes pieces from `first` on, as far as they are wanted, held and fit. Returns the piece
+    /// after the last.
+    fn run(
+        &mut self,
+        first: usize,
+        held: Option<&Bits>,
+        load: &mut Load,
+        wanted: impl Fn(&Self, usize) -> bool,
+    ) -> usize {
+        let mut piece = first;
+        while wanted(self, piece) && held.is_none_or(|held| held.contains(piece)) {
+            let missing = self.missing(&self.groups_of(piece).into());
+            if !load.add(&missing, missing.len_bytes(self.size)) {
+                break;
+            }
+            self.wanted.remove(piece);
+            piece += 1;
+        }
+        piece
     }
 
     /// Groups are wanted again, except in pieces that are whole or that `coming` brings.
@@ -179,41 +233,28 @@ impl Large {
         missing
     }
 
-    /// The next wanted piece, urgent ones first, of those in `held`.
-    fn next_piece(&mut self, held: Option<&GroupRanges>, steps: &mut u64) -> Option<usize> {
-        if self.is_urgent() {
-            let urgent = std::mem::take(&mut self.urgent);
-            self.urgent = self.missing(&urgent);
-            let found = self.urgent.iter().find_map(|range| {
-                let mut at = self.pieces_of(range);
-                std::iter::from_fn(|| {
-                    let piece = self.wanted.first_in(at.clone(), steps)?;
-                    at.start = piece + 1;
-                    Some(piece)
-                })
-                .find(|piece| held.is_none_or(|held| held.contains_all(self.groups_of(*piece))))
-            });
-            let waiting = self.urgent.iter().any(|range| {
-                let pieces = self.pieces_of(range);
-                self.wanted.first_in(pieces.clone(), steps).is_some()
-            });
-            if !waiting {
-                self.urgent = GroupRanges::new();
-            }
-            if found.is_some() {
-                return found;
+    /// The next piece that a reader waits for and that is in no request, of those in `held`.
+    fn next_urgent(&mut self, held: Option<&Bits>, steps: &mut u64) -> Option<usize> {
+        if !self.is_urgent() {
+            return None;
+        }
+        let urgent = std::mem::take(&mut self.urgent);
+        self.urgent = self.missing(&urgent);
+        let mut waiting = false;
+        for range in self.urgent.iter() {
+            let mut at = self.pieces_of(range);
+            while let Some(piece) = self.wanted.first_in(&at, steps) {
+                waiting = true;
+                if held.is_none_or(|held| held.contains(piece)) {
+                    return Some(piece);
+                }
+                at.start = piece + 1;
             }
         }
-        match held {
-            None => self
-                .wanted
-                .first_in(self.start..self.pieces, steps)
-                .or_else(|| self.wanted.first_in(0..self.start, steps)),
-            Some(held) => held.iter().find_map(|range| {
-                let inside = self.whole_pieces_in(range);
-                self.wanted.first_in(inside.clone(), steps)
-            }),
+        if !waiting {
+            self.urgent = GroupRanges::new();
         }
+        None
     }
 
     /// The groups of a piece.
@@ -231,13 +272,13 @@ impl Large {
     }
 
     /// The pieces that hold any of these groups.
-    fn pieces_of(&self, groups: GroupRange) -> Range<usize> {
+    pub(super) fn pieces_of(&self, groups: GroupRange) -> Range<usize> {
         let end = groups.end().min(groups_in(self.size));
         to_usize(groups.first / self.piece_groups)..to_usize(end.div_ceil(self.piece_groups))
     }
 
     /// The pieces whose groups are all in this range.
-    fn whole_pieces_in(&self, groups: GroupRange) -> Range<usize> {
+    pub(super) fn whole_pieces_in(&self, groups: GroupRange) -> Range<usize> {
         let total = groups_in(self.size);
         let end = if groups.end() >= total {
             total.div_ceil(self.piece_groups)
@@ -251,9 +292,47 @@ impl Large {
 impl Large {
     /// The missing groups of pieces that are in no request; `None` if one of them is whole.
     pub(super) fn wanted_groups(&self) -> Option<GroupRanges> {
-        let groups = || self.wanted.iter().map(|piece| self.groups_of(piece));
+        let wanted = self.wanted.audit()?;
+        let groups = || wanted.iter().map(|piece| self.groups_of(*piece));
         let is_whole = groups().any(|groups| self.have.contains_all(groups));
         (!is_whole).then(|| self.missing(&groups().collect()))
+    }
+}
+
+/// What a request takes of one shard.
+#[derive(Debug)]
+struct Load {
+    ranges: Vec<GroupRange>,
+    bytes: u64,
+    room: Room,
+    is_full: bool,
+}
+
+impl Load {
+    const fn new(room: Room) -> Self {
+        Self {
+            ranges: Vec::new(),
+            bytes: 0,
+            room,
+            is_full: false,
+        }
+    }
+
+    /// Adds ranges if they fit. The first may exceed the aim, not the limit.
+    fn add(&mut self, ranges: &GroupRanges, bytes: u64) -> bool {
+        let limit = if self.ranges.is_empty() {
+            self.room.limit
+        } else {
+            self.room.aim.min(self.room.limit)
+        };
+        self.is_full =
+            self.bytes + bytes > limit || self.ranges.len() + ranges.len_ranges() > self.room.items;
+        if self.is_full {
+            return false;
+        }
+        self.bytes += bytes;
+        append(&mut self.ranges, ranges);
+        true
     }
 }
 

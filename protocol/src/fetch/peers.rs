@@ -228,8 +228,8 @@ impl Peers {
         let Some(peer) = self.peers.remove(&key) else {
             return;
         };
-        peer.claims.withdraw(shards);
         self.complete -= usize::from(peer.claims.is_complete());
+        peer.claims.withdraw(shards);
         let past = Past {
             failures: peer.failures,
             banned,
@@ -245,42 +245,41 @@ impl Peers {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
-        let len = shards.len();
+        let claims = &mut peer.claims;
+        let mut new = false;
         match update {
             Holdings::Nothing => {
-                let claims = std::mem::take(&mut peer.claims);
-                claims.withdraw(shards);
+                let claims = std::mem::take(claims);
                 self.complete -= usize::from(claims.is_complete());
+                claims.withdraw(shards);
             }
-            Holdings::Complete => self.complete += usize::from(peer.claims.complete()),
+            Holdings::Complete => {
+                new = claims.complete(shards);
+                self.complete += usize::from(new);
+            }
             Holdings::Shards { first, bits } => {
                 let count = u64::try_from(bits.len())
                     .unwrap_or(u64::MAX)
                     .saturating_mul(8);
                 for slot in shards.slots_between(*first, count) {
                     let bit = u64::from(shards.index(slot).0).saturating_sub(u64::from(first.0));
-                    if bit_of(bits, bit) && peer.claims.whole(slot, len) {
-                        shards.gain_holder(slot);
-                    }
+                    new |= bit_of(bits, bit) && claims.whole(slot, shards);
                 }
             }
             Holdings::Partial { shard, ranges } => {
-                if let Some(slot) = shards.slot_of(*shard)
-                    && peer.claims.part(slot, ranges, len)
-                {
-                    shards.gain_holder(slot);
+                if let Some(slot) = shards.slot_of(*shard) {
+                    new = claims.part(slot, ranges, shards);
                 }
             }
         }
-        self.change(key, |peer| peer.idle = false);
+        // Words that were heard before change nothing.
+        self.change(key, |peer| peer.idle &= !new);
     }
 
     /// A peer lacks a shard that it claimed.
     pub(super) fn deny(&mut self, key: PeerKey, slot: Slot, shards: &mut Shards) {
-        if let Some(peer) = self.peers.get_mut(&key)
-            && peer.claims.deny(slot, shards.len())
-        {
-            shards.lose_holder(slot);
+        if let Some(peer) = self.peers.get_mut(&key) {
+            peer.claims.deny(slot, shards);
         }
     }
 

@@ -118,7 +118,7 @@ impl Fetch {
         }
         let unclaimed = self.shards.slots().filter(|slot| {
             !self.shards.is_done(*slot)
-                && self.shards.holders(*slot) == 0
+                && !self.shards.is_claimed(*slot)
                 && self.peers.complete() == 0
         });
         Some(Why::NobodyHolds {

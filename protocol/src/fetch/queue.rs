@@ -1,5 +1,7 @@
 //! Shards with pieces to ask for, by how urgent they are.
 
+use std::ops::Range;
+
 use super::{
     bits::{Bits, Mask},
     shards::Slot,
@@ -9,27 +11,49 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Level(u8);
 
+/// What the level of a shard depends on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// Does a reader wait for it?
+    pub(super) urgent: bool,
+    /// Was it begun here before anybody else claimed any of it?
+    pub(super) mine: bool,
+    /// Is some of a large shard here or asked for?
+    pub(super) started: bool,
+    /// Does any peer claim a part of it?
+    pub(super) partly: bool,
+    /// Peers that claim the rarest of what is wanted of it, without those that hold the whole
+    /// version: they count for all shards alike and so for none.
+    pub(super) claims: u16,
+}
+
 /// Levels in all.
-const LEVELS: u8 = 9;
+const LEVELS: u8 = 17;
+
+/// Levels of large shards that are begun.
+const STARTED: [u8; 8] = [1, 3, 5, 7, 9, 11, 13, 15];
 
 impl Level {
-    /// A reader waits for it.
-    pub(super) const URGENT: Self = Self(0);
-    /// A large shard of which some is here or asked for: few shards are open at a time.
-    pub(super) const STARTED: Self = Self(1);
+    const URGENT: Self = Self(0);
+    const MINE: Self = Self(1);
+    /// Nobody claims any of it: where this node makes its own way.
+    const UNCLAIMED: Self = Self(2);
 
-    /// By the number of peers that claimed the shard by itself. Peers that hold the whole version
-    /// count for all shards alike and so for none.
-    pub(super) const fn of_holders(holders: u16) -> Self {
-        Self(match holders {
-            0 => 2,
-            1 => 3,
-            2 => 4,
-            3 => 5,
-            4..8 => 6,
-            8..16 => 7,
-            16.. => LEVELS - 1,
-        })
+    pub(super) fn of(standing: Standing) -> Self {
+        let claims = match standing.claims {
+            _ if standing.urgent => return Self::URGENT,
+            0 if standing.mine => return Self::MINE,
+            0 if !standing.partly && !standing.started => return Self::UNCLAIMED,
+            0 if !standing.partly => return Self::MINE,
+            0 => 0,
+            1 => 1,
+            2 => 2,
+            3 => 3,
+            4..8 => 4,
+            8..16 => 5,
+            16.. => 6,
+        };
+        Self(3 + 2 * claims + u8::from(!standing.started))
     }
 
     fn at(self) -> usize {
@@ -42,25 +66,41 @@ impl Level {
 pub(super) struct Queue {
     levels: Vec<Bits>,
     shards: usize,
-    /// Where this node starts among equals.
-    start: usize,
+    /// Where this node goes on among equals.
+    here: usize,
+    /// The last run of shards that nobody claimed.
+    run: Range<usize>,
+    /// Somebody else is on the same way: go on elsewhere.
+    leave: bool,
+    draws: u64,
+    /// Has any peer claimed a shard by itself?
+    contested: bool,
 }
 
 /// A place in a walk through the queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor {
-    level: usize,
-    /// How far the walk is in this level, counted from the start and around the end.
+    /// Begun shards first, whoever claims them?
+    crowded: bool,
+    /// Levels that the walk is through with.
+    levels: usize,
+    start: usize,
+    /// How far the walk is in its level, counted from the start and around the end.
     walked: usize,
 }
 
 impl Queue {
     pub(super) fn new(shards: usize, seed: u64) -> Self {
         let count = u64::try_from(shards).unwrap_or(u64::MAX).max(1);
+        let here = usize::try_from(spread(seed) % count).unwrap_or(0);
         Self {
             levels: (0..LEVELS).map(|_| Bits::new(shards)).collect(),
             shards,
-            start: usize::try_from(spread(seed) % count).unwrap_or(0),
+            here,
+            run: here..here,
+            leave: false,
+            draws: spread(seed ^ 1),
+            contested: false,
         }
     }
 
@@ -76,11 +116,59 @@ impl Queue {
         }
     }
 
-    /// The beginning of a walk.
-    pub(super) const fn walk() -> Cursor {
+    /// A peer claims a shard by itself, or a part of it. If it was asked for when nobody claimed it,
+    /// then somebody else asked for it as well, earlier.
+    pub(super) fn contest(&mut self, slot: Slot, is_asked: bool) {
+        self.contested = true;
+        self.leave |= is_asked && self.run.contains(&slot.at());
+    }
+
+    /// The beginning of a walk; begun shards go first if there are too many of them.
+    pub(super) const fn walk(&self, crowded: bool) -> Cursor {
         Cursor {
-            level: 0,
+            crowded,
+            levels: 0,
+            start: self.here,
             walked: 0,
+        }
+    }
+
+    /// This node asks for a shard that nobody claims. It goes on with the next small one, or, if
+    /// others claim that, somewhere else: what follows behind others' shards is what they ask for at
+    /// this moment. Large ones need no order.
+    pub(super) fn took(
+        &mut self,
+        slot: Slot,
+        level: Option<Level>,
+        is_small: bool,
+        steps: &mut u64,
+    ) {
+        if level != Some(Level::UNCLAIMED) {
+            return;
+        }
+        self.here = if slot.at() + 1 < self.shards {
+            slot.at() + 1
+        } else {
+            0
+        };
+        let Some(unclaimed) = self.levels.get(Level::UNCLAIMED.at()) else {
+            return;
+        };
+        self.run.end = slot.at() + 1;
+        let goes_on = is_small && !self.leave && unclaimed.contains(self.here);
+        if self.contested && !goes_on && unclaimed.ones() > 0 {
+            self.draws = spread(self.draws);
+            self.leave = false;
+            self.here = unclaimed.draw(self.draws, steps).unwrap_or(self.here);
+            self.run = self.here..self.here;
+        }
+    }
+
+    /// Lets a walk through what nobody claims go on where this node does.
+    pub(super) fn follow(&self, cursor: &mut Cursor) {
+        if self.level_of(*cursor) == Some(Level::UNCLAIMED) {
+            cursor.start = self.here;
+            cursor.walked = 0;
         }
     }
 
@@ -91,30 +179,48 @@ impl Queue {
         mask: &impl Mask,
         steps: &mut u64,
     ) -> Option<Slot> {
-        while let Some(bits) = self.levels.get(cursor.level) {
-            if bits.ones() > 0
-                && let Some(at) = self.next_in(bits, cursor.walked, mask, steps)
+        while let Some(level) = self.level_of(*cursor) {
+            if let Some(bits) = self.levels.get(level.at())
+                && bits.ones() > 0
+                && let Some(at) = self.next_in(bits, *cursor, mask, steps)
             {
-                cursor.walked = (at + self.shards - self.start) % self.shards + 1;
+                cursor.walked = (at + self.shards - cursor.start) % self.shards + 1;
                 return Some(Slot::new(at));
             }
             *cursor = Cursor {
-                level: cursor.level + 1,
+                levels: cursor.levels + 1,
+                start: self.here,
                 walked: 0,
+                ..*cursor
             };
         }
         None
     }
 
+    /// The level in which a walk is.
+    fn level_of(&self, cursor: Cursor) -> Option<Level> {
+        let number = u8::try_from(cursor.levels).ok()?;
+        let level = match cursor.crowded {
+            true if cursor.levels == 0 => Some(0),
+            true => STARTED
+                .get(cursor.levels - 1)
+                .copied()
+                // The levels between those.
+                .or_else(|| Some(2 * (number - 8))),
+            false => Some(number),
+        };
+        level.filter(|level| *level < LEVELS).map(Level)
+    }
+
     fn next_in(
         &self,
         bits: &Bits,
-        walked: usize,
+        cursor: Cursor,
         mask: &impl Mask,
         steps: &mut u64,
     ) -> Option<usize> {
-        let (start, end) = (self.start, self.shards);
-        let from = start + walked;
+        let (start, end) = (cursor.start, self.shards);
+        let from = start + cursor.walked;
         let ahead = if from < end {
             bits.first_common(mask, from..end, steps)
         } else {

@@ -1,6 +1,13 @@
 //! One shard of a fetch.
 
-use super::{FetchConfig, ShardSpec, large::Large, queue::Level};
+use std::ops::Range;
+
+use super::{
+    FetchConfig, ShardSpec,
+    bits::Bits,
+    large::Large,
+    queue::{Level, Standing},
+};
 use crate::{
     table::ShardIndex,
     wire::{GroupRange, GroupRanges, groups_in},
@@ -25,9 +32,13 @@ enum State {
 pub(super) struct Shard {
     pub(super) index: ShardIndex,
     pub(super) size: u64,
-    /// Peers that claim it by itself.
+    /// Peers that claim all of it by itself.
     pub(super) holders: u16,
+    /// Peers that claim a part of it.
+    pub(super) parts: u16,
     urgent: bool,
+    /// Was it begun here before anybody else claimed any of it?
+    mine: bool,
     /// Where it stands in the queue.
     pub(super) queued: Option<Level>,
     state: State,
@@ -67,6 +78,8 @@ impl Shard {
             index: spec.shard,
             size: spec.size,
             holders: 0,
+            parts: 0,
+            mine: false,
             urgent: false,
             queued: None,
             state,
@@ -100,25 +113,92 @@ impl Shard {
 
     /// Where it should stand in the queue.
     pub(super) fn level(&self) -> Option<Level> {
-        let (wanted, started) = match &self.state {
-            State::Small(phase) => (*phase == Phase::Wanted, false),
-            State::Large(large) => (large.is_wanted(), large.is_started()),
+        let (wanted, started, claims) = match &self.state {
+            State::Small(phase) => (*phase == Phase::Wanted, false, 0),
+            State::Large(large) => (large.is_wanted(), large.is_started(), large.claims()),
         };
-        match (wanted, self.urgent, started) {
-            (false, _, _) => None,
-            (true, true, _) => Some(Level::URGENT),
-            (true, false, true) => Some(Level::STARTED),
-            (true, false, false) => Some(Level::of_holders(self.holders)),
+        wanted.then(|| {
+            Level::of(Standing {
+                urgent: self.urgent,
+                mine: self.mine,
+                started,
+                partly: self.parts > 0,
+                claims: claims.saturating_add(self.holders),
+            })
+        })
+    }
+
+    /// Is it a large shard of which some is here or asked for, but not all is here?
+    pub(super) fn is_open(&self) -> bool {
+        match &self.state {
+            State::Small(_) => false,
+            State::Large(large) => large.is_started() && !large.is_done(),
         }
     }
 
-    /// Takes what is to be asked next, of the groups in `held` if the peer is limited.
-    pub(super) fn take(&mut self, held: Option<&GroupRanges>, room: Room, steps: &mut u64) -> Take {
+    /// The pieces it is claimed in; a small one is a single piece.
+    pub(super) fn pieces(&self) -> usize {
+        match &self.state {
+            State::Small(_) => 1,
+            State::Large(large) => large.pieces(),
+        }
+    }
+
+    /// The pieces that hold any of these groups.
+    pub(super) fn pieces_of(&self, groups: GroupRange) -> Range<usize> {
+        match &self.state {
+            State::Small(_) => 0..1,
+            State::Large(large) => large.pieces_of(groups),
+        }
+    }
+
+    /// The pieces whose groups are all in this range.
+    pub(super) fn whole_pieces_in(&self, groups: GroupRange) -> Range<usize> {
+        match &self.state {
+            State::Small(_) => {
+                let whole = groups.first == 0 && groups.end() >= groups_in(self.size);
+                0..usize::from(whole)
+            }
+            State::Large(large) => large.whole_pieces_in(groups),
+        }
+    }
+
+    /// One more peer claims these pieces, besides a part of it before.
+    pub(super) fn gain_pieces(&mut self, pieces: &[usize]) {
+        match &mut self.state {
+            State::Small(_) if pieces.is_empty() => {}
+            State::Small(_) => self.holders = self.holders.saturating_add(1),
+            State::Large(large) => {
+                large.gain(pieces);
+                self.mine &= !large.is_foreign();
+            }
+        }
+    }
+
+    /// Is it asked for, as a whole?
+    pub(super) const fn is_asked(&self) -> bool {
+        matches!(self.state, State::Small(Phase::Asked))
+    }
+
+    /// A peer that claimed a part of it, these pieces, does not any more.
+    pub(super) fn lose_part(&mut self, pieces: &Bits) {
+        self.parts = self.parts.saturating_sub(1);
+        match &mut self.state {
+            State::Small(_) if pieces.ones() == 0 => {}
+            State::Small(_) => self.holders = self.holders.saturating_sub(1),
+            State::Large(large) => large.lose_claims(pieces),
+        }
+    }
+
+    /// Takes what is to be asked next, of the pieces in `held` if the peer is limited.
+    pub(super) fn take(&mut self, held: Option<&Bits>, room: Room, steps: &mut u64) -> Take {
         let phase = match &mut self.state {
             State::Small(phase) => phase,
             State::Large(large) => {
                 let taken = large.take(held, room, steps);
                 self.urgent = large.is_urgent();
+                let taken_first = matches!(taken, Take::Ranges(..));
+                self.mine |= taken_first && self.holders == 0 && self.parts == 0;
                 return taken;
             }
         };
@@ -126,7 +206,7 @@ impl Shard {
             first: 0,
             count: groups_in(self.size),
         };
-        if *phase != Phase::Wanted || held.is_some_and(|held| !held.contains_all(range)) {
+        if *phase != Phase::Wanted || held.is_some_and(|held| !held.contains(0)) {
             return Take::Nothing;
         }
         if self.size > room.limit {

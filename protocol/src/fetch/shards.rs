@@ -1,8 +1,10 @@
 //! The shards of a fetch: what is here, what is asked for, what is wanted.
 
+use std::ops::Range;
+
 use super::{
     FetchConfig, ShardSpec,
-    bits::Mask,
+    bits::{Bits, Mask},
     queue::{Cursor, Queue},
     shard::{Room, Shard, Take},
 };
@@ -25,15 +27,21 @@ impl Slot {
     }
 }
 
+/// Large shards that may be begun and not yet whole; beyond that, begun ones go before rarer ones: an
+/// open shard costs a descriptor, and its proofs.
+const OPEN_SHARDS_MAX: usize = 64;
+
 /// All shards of a fetch, and the queue of those with something to ask for.
 ///
-/// Invariants: a shard is in the queue, at its level, exactly if some of it is wanted; `done` and
-/// `bytes_done` are sums over the shards.
+/// Invariants: a shard is in the queue, at its level, exactly if some of it is wanted; `done`, `open`
+/// and `bytes_done` are sums over the shards.
 #[derive(Debug)]
 pub(super) struct Shards {
     shards: Vec<Shard>,
     queue: Queue,
     done: usize,
+    /// Large shards that are begun and not whole.
+    open: usize,
     bytes_total: u64,
     bytes_done: u64,
 }
@@ -50,6 +58,7 @@ impl Shards {
         let mut all = Self {
             queue: Queue::new(shards.len(), config.seed),
             done: shards.iter().filter(|shard| shard.is_done()).count(),
+            open: shards.iter().filter(|shard| shard.is_open()).count(),
             bytes_total: sum(|shard| shard.size),
             bytes_done: sum(Shard::bytes_done),
             shards,
@@ -124,9 +133,10 @@ impl Shards {
         self.bytes_done
     }
 
-    /// How many peers claim it by itself.
-    pub(super) fn holders(&self, slot: Slot) -> u16 {
-        self.get(slot).map_or(0, |shard| shard.holders)
+    /// Does any peer claim it, or a part of it, by itself?
+    pub(super) fn is_claimed(&self, slot: Slot) -> bool {
+        self.get(slot)
+            .is_some_and(|shard| shard.holders > 0 || shard.parts > 0)
     }
 
     /// What of these groups is not here.
@@ -134,6 +144,11 @@ impl Shards {
         self.get(slot)
             .map(|shard| shard.missing(groups))
             .unwrap_or_default()
+    }
+
+    /// The beginning of a walk through what is to be asked for.
+    pub(super) const fn walk(&self) -> Cursor {
+        self.queue.walk(self.open >= OPEN_SHARDS_MAX)
     }
 
     /// The next shard with something to ask for that is in `mask`.
@@ -146,8 +161,48 @@ impl Shards {
         self.queue.next(cursor, mask, steps)
     }
 
-    /// One more peer claims it by itself.
+    fn contest(&mut self, slot: Slot) {
+        let is_asked = self.get(slot).is_some_and(Shard::is_asked);
+        self.queue.contest(slot, is_asked);
+    }
+
+    /// The pieces of a shard in which parts are claimed.
+    pub(super) fn pieces(&self, slot: Slot) -> usize {
+        self.get(slot).map_or(0, Shard::pieces)
+    }
+
+    /// The pieces that hold any of these groups.
+    pub(super) fn pieces_of(&self, slot: Slot, groups: GroupRange) -> Range<usize> {
+        self.get(slot).map_or(0..0, |shard| shard.pieces_of(groups))
+    }
+
+    /// The pieces whose groups are all in this range.
+    pub(super) fn whole_pieces_in(&self, slot: Slot, groups: GroupRange) -> Range<usize> {
+        self.get(slot)
+            .map_or(0..0, |shard| shard.whole_pieces_in(groups))
+    }
+
+    /// One more peer claims a part of it, no piece yet.
+    pub(super) fn gain_part(&mut self, slot: Slot) {
+        self.contest(slot);
+        self.change(slot, |shard| shard.parts = shard.parts.saturating_add(1));
+    }
+
+    /// Who claims a part of a shard claims these pieces as well.
+    pub(super) fn gain_pieces(&mut self, slot: Slot, pieces: &[usize]) {
+        if !pieces.is_empty() {
+            self.change(slot, |shard| shard.gain_pieces(pieces));
+        }
+    }
+
+    /// A peer that claimed these pieces of a shard does not any more.
+    pub(super) fn lose_part(&mut self, slot: Slot, pieces: &Bits) {
+        self.change(slot, |shard| shard.lose_part(pieces));
+    }
+
+    /// One more peer claims all of it by itself.
     pub(super) fn gain_holder(&mut self, slot: Slot) {
+        self.contest(slot);
         self.change(slot, |shard| {
             shard.holders = shard.holders.saturating_add(1);
         });
@@ -160,16 +215,25 @@ impl Shards {
         });
     }
 
-    /// Takes what is to be asked next in a shard, of the groups in `held` if the peer is limited.
+    /// Takes what is to be asked next in a shard, of the pieces in `held` if the peer is limited.
     pub(super) fn take(
         &mut self,
         slot: Slot,
-        held: Option<&GroupRanges>,
+        held: Option<&Bits>,
         room: Room,
         steps: &mut u64,
     ) -> Take {
-        self.change(slot, |shard| shard.take(held, room, steps))
-            .unwrap_or(Take::Nothing)
+        let level = self.get(slot).and_then(|shard| shard.queued);
+        let taken = self.change(slot, |shard| shard.take(held, room, steps));
+        if let Some(Take::Ranges(..)) = taken {
+            self.queue.took(slot, level, self.is_small(slot), steps);
+        }
+        taken.unwrap_or(Take::Nothing)
+    }
+
+    /// Lets a walk from which something was taken go on.
+    pub(super) fn follow(&self, cursor: &mut Cursor) {
+        self.queue.follow(cursor);
     }
 
     /// As [`Shard::release`].
@@ -224,7 +288,10 @@ impl Shards {
 
     /// Changes a shard and puts it where it belongs in the queue.
     fn change<T>(&mut self, slot: Slot, change: impl FnOnce(&mut Shard) -> T) -> Option<T> {
-        let changed = change(self.shards.get_mut(slot.at())?);
+        let shard = self.shards.get_mut(slot.at())?;
+        let was_open = shard.is_open();
+        let changed = change(shard);
+        self.open = self.open + usize::from(shard.is_open()) - usize::from(was_open);
         self.requeue(slot);
         Some(changed)
     }

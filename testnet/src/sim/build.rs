@@ -42,7 +42,7 @@ pub(super) fn world(options: &SimOptions) -> (World, Bound) {
         .collect();
     let nodes = nodes(options, &data, &mut random);
     let bound = Bound::new(options, &config, &data, &nodes);
-    let mut world = World::new(data, nodes, fetchers, options.loss_ppm, random.clone());
+    let mut world = World::new(options, data, nodes, fetchers, random.clone());
     visits(options, &mut world, &mut random);
     (world, bound)
 }

@@ -53,6 +53,40 @@ fn p5_all_fetches_end_among_liars_churn_and_loss() {
     }
 }
 
+/// One seed with a cap of 20 MB/s, 8 fetchers, 200 MB.
+fn swarm(shards: u32, seed: u64) -> SimOptions {
+    SimOptions {
+        pieces: 1600,
+        shards,
+        seed,
+        ..SimOptions::default()
+    }
+}
+
+#[test]
+fn a_capped_seed_sends_about_one_copy_to_eight_fetchers() {
+    for shards in [1, 20, 500] {
+        for seed in 0..2 {
+            let report = simulate(&swarm(shards, seed)).unwrap();
+            let (ratio, copies) = (report.ratio, report.copies);
+            assert!(
+                ratio <= 1.25 && copies <= 1.25,
+                "{shards} files, seed {seed}: {ratio} times the shortest, {copies} copies"
+            );
+        }
+    }
+}
+
+#[test]
+fn control_fetchers_that_do_not_tell_what_they_have_need_a_copy_each() {
+    let options = SimOptions {
+        tells: false,
+        ..swarm(1, 0)
+    };
+    let report = simulate(&options).unwrap();
+    assert!(report.copies >= 8.0 && report.ratio > 7.0, "{report:?}");
+}
+
 #[test]
 fn three_capped_seeds_give_the_sum_of_their_caps() {
     let options = SimOptions {

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use opendag_protocol::fetch::{End, Holdings, Input, Item, PeerKey, RequestId};
 
 use super::{
+    SimOptions,
     data::Data,
     event::{Agenda, Event},
     fetcher::{Act, Fetcher},
@@ -39,15 +40,17 @@ pub(super) struct World {
     random: Random,
     /// Of a million packets so many are lost.
     loss_ppm: u64,
+    /// Do fetchers tell what they have?
+    tells: bool,
     running: usize,
 }
 
 impl World {
     pub(super) fn new(
+        options: &SimOptions,
         data: Rc<Data>,
         nodes: Vec<Node>,
         fetchers: Vec<Fetcher>,
-        loss_ppm: u64,
         random: Random,
     ) -> Self {
         Self {
@@ -60,7 +63,8 @@ impl World {
             data,
             agenda: Agenda::default(),
             random,
-            loss_ppm,
+            loss_ppm: options.loss_ppm,
+            tells: options.tells,
         }
     }
 
@@ -357,6 +361,9 @@ impl World {
         let fetcher = self.fetcher(node)?;
         fetcher.gathers = false;
         let news = fetcher.take_news();
+        if !self.tells {
+            return Ok(());
+        }
         for to in self.others(node) {
             let news = news.clone();
             let at = self.now_us + self.way_us(node, to)?;
