@@ -55,6 +55,10 @@ pub struct PublishRequest {
     pub copy: bool,
     /// Name of the publisher key; default `default`, made at the first use.
     pub key: Option<String>,
+    /// Do not compute SHA-256, which other clients (Hugging Face, S3, Croissant) want.
+    pub no_sha256: bool,
+    /// Do not make chunk maps, by which a fetch of a later version takes what it has from the earlier.
+    pub no_chunk_maps: bool,
 }
 
 /// Fetch a version into a folder. Ends in [`Event::Fetched`], or [`Event::Plan`] with `plan`.
@@ -339,6 +343,9 @@ pub enum Event {
         files: u64,
         /// Bytes.
         bytes: u64,
+        /// Bytes that were read and hashed; less if files did not change since they were published last.
+        #[serde(default)]
+        bytes_read: u64,
         /// How long it took.
         seconds: f64,
         /// False if nothing had changed and the version existed already.

@@ -1,6 +1,6 @@
 //! Publishing: find the files, hash them in place, describe them, sign, keep, announce.
 //!
-//! The flow: [`walk`] → [`hash`] → [`describe`] (file table) → [`version`] (manifest and head) → the
+//! The flow: [`walk`] → [`describe`] (file table; batch by batch it lets [`hash`] read the files) → [`version`] (manifest and head) → the
 //! store → [`crate::announce`].
 
 mod describe;
@@ -14,6 +14,7 @@ use std::{
 };
 
 use opendag_protocol::{
+    chunkmap::ChunkMapError,
     record::{OwnerError, RecordError},
     table::{EntryError, TableError},
 };
@@ -54,6 +55,9 @@ pub(crate) enum PublishError {
     /// A path cannot stand in a table.
     #[error("these files cannot be published together: {0}")]
     Table(#[from] TableError),
+    /// A chunk map cannot be encoded.
+    #[error("cannot describe the chunks of a file: {0}")]
+    Chunks(#[from] ChunkMapError),
     /// An entry cannot stand in a table.
     #[error("cannot describe a file: {0}")]
     Entry(#[from] EntryError),
@@ -114,6 +118,7 @@ impl PublishError {
             Self::Glob(_)
             | Self::OwnData { .. }
             | Self::Table(_)
+            | Self::Chunks(_)
             | Self::Entry(_)
             | Self::Record(_) => Fault::Input,
             Self::Card { .. } => Fault::Input,
@@ -140,14 +145,9 @@ pub(crate) async fn publish(
     report.waiting("scan", "the list of files").await;
     let (shared_walk, request_walk) = (shared.clone(), request.clone());
     let walk = blocking(move || gather(&shared_walk, &request_walk)).await?;
-    let (shared_hash, report_hash, cancel_hash) = (shared.clone(), report.clone(), cancel.clone());
-    let (walk, hashed) = blocking(move || {
-        let hashed = hash::all(&shared_hash, &walk, report_hash, &cancel_hash)?;
-        Ok((walk, hashed))
-    })
-    .await?;
-    report.waiting("describe", "the file table").await;
-    let described = describe::describe(shared, request, &walk, &hashed).await?;
+    let walk = Arc::new(walk);
+    let (described, files) = describe::describe(shared, request, &walk, (report, cancel)).await?;
+    let bytes_read = files.bytes_read;
     let kind = if request.copy {
         PlaceKind::Copied
     } else {
@@ -156,7 +156,7 @@ pub(crate) async fn publish(
     let (shared_sign, request_sign) = (shared.clone(), request.clone());
     let signed = blocking(move || {
         let signed = version::sign(&shared_sign, &request_sign, &described, derived_from)?;
-        version::keep(&shared_sign, &signed, &walk, kind, &hashed)?;
+        version::keep(&shared_sign, &signed, &walk, kind, &files.hashed)?;
         Ok(signed)
     })
     .await?;
@@ -168,6 +168,7 @@ pub(crate) async fn publish(
         link,
         files: signed.files,
         bytes: signed.bytes,
+        bytes_read,
         seconds: start.elapsed().as_secs_f64(),
         new: signed.new,
     })

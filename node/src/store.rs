@@ -30,7 +30,7 @@ pub use bao::response_bytes;
 pub use batch::{Batch, BatchError, Committed, Placed};
 pub use blobs::BlobError;
 pub use datadir::{DataDir, DataDirError};
-pub use hash::{Digests, HashError, HashedFile};
+pub use hash::{Chunks, Digests, HashError, HashedFile};
 pub use index::IndexError;
 pub use keys::{KeyStoreError, Keys};
 pub use open::{Store, StoreError};

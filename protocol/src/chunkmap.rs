@@ -251,7 +251,7 @@ fn check_size(bytes: &[u8]) -> Result<(), ChunkMapError> {
 fn encode(form: &impl Serialize) -> Result<EncodedBlob, ChunkMapError> {
     let bytes = cbor::to_vec(form).map_err(ChunkMapError::Encode)?;
     check_size(&bytes)?;
-    Ok(EncodedBlob::new(bytes))
+    Ok(EncodedBlob::of(bytes))
 }
 
 // A length of 3 bytes holds the longest chunk.

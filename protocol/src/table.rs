@@ -77,7 +77,7 @@ pub struct EncodedPage {
 
 impl EncodedPage {
     fn new(bytes: Vec<u8>, maps: Option<EncodedBlob>) -> Self {
-        let EncodedBlob { id, bytes } = EncodedBlob::new(bytes);
+        let EncodedBlob { id, bytes } = EncodedBlob::of(bytes);
         Self { id, bytes, maps }
     }
 
@@ -92,7 +92,9 @@ impl EncodedPage {
 pub type EncodedIndex = EncodedBlob;
 
 impl EncodedBlob {
-    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+    /// A blob of these bytes.
+    #[must_use]
+    pub fn of(bytes: Vec<u8>) -> Self {
         Self {
             id: BlobId::from_hash(Hash::of(&bytes)),
             bytes,

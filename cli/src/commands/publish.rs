@@ -54,6 +54,12 @@ pub struct PublishArgs {
     /// Publisher key to sign with [default: "default", made at the first use]
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
+    /// Leave out SHA-256, which clients of Hugging Face, S3 and Croissant want
+    #[arg(long)]
+    pub no_sha256: bool,
+    /// Leave out chunk maps, by which fetches of the next version move only what changed
+    #[arg(long)]
+    pub no_chunk_maps: bool,
 }
 
 impl PublishArgs {
@@ -84,6 +90,8 @@ impl PublishArgs {
             exclude: self.exclude,
             copy: self.copy,
             key: self.key,
+            no_sha256: self.no_sha256,
+            no_chunk_maps: self.no_chunk_maps,
         })
     }
 }

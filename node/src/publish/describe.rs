@@ -1,18 +1,33 @@
-//! Describing a version: its file table and its card, as blobs in the store.
+//! Describing a version: its files hashed batch by batch, its file table, chunk maps and card, as blobs in
+//! the store.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use opendag_protocol::{
     BlobId,
-    limits::DESCRIPTION_BLOB_BYTES_MAX,
-    table::{FileEntry, FileFields, TableTotals, TableWriter},
+    limits::{DESCRIPTION_BLOB_BYTES_MAX, PACKED_FILE_BYTES_MAX},
+    table::{EncodedBlob, EncodedPage, FileEntry, FileFields, TableTotals, TableWriter},
 };
+use tokio_util::sync::CancellationToken;
 
-use super::{PublishError, walk::Walk};
-use crate::{node::Shared, ops::PublishRequest, store::HashedFile};
+use super::{
+    PublishError, blocking,
+    hash::{Hashed, Hasher},
+    walk::{Found, Walk},
+};
+use crate::{node::Shared, ops::PublishRequest, report::Reporter, store::HashedFile};
 
 /// The name of the card that is taken when the user names none.
 const CARD: &str = "README.md";
+/// Files that are hashed before their chunk maps are written: the maps of so many are held in memory.
+const BATCH_FILES_MAX: usize = 4096;
+/// Bytes of these files, unless it is one: their maps have at most some 20 MiB.
+const BATCH_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Bytes of blobs that are written at once; each writing waits for the disk.
+const BLOBS_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// What describes a version besides its manifest.
 #[derive(Clone, Copy, Debug)]
@@ -22,38 +37,152 @@ pub(super) struct Described {
     pub(super) card: Option<BlobId>,
 }
 
-/// Writes the table and the card into the store.
+/// What became of the files.
+pub(super) struct Files {
+    /// In the order of the walk.
+    pub(super) hashed: Vec<HashedFile>,
+    /// Bytes that were read; what is known already is not.
+    pub(super) bytes_read: u64,
+}
+
+/// Hashes the files, and writes table, chunk maps and card into the store.
 pub(super) async fn describe(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     request: &PublishRequest,
-    walk: &Walk,
-    hashed: &[HashedFile],
-) -> Result<Described, PublishError> {
+    walk: &Arc<Walk>,
+    control: (&Reporter, &CancellationToken),
+) -> Result<(Described, Files), PublishError> {
+    let totals = (
+        u64::try_from(walk.files.len()).unwrap_or(u64::MAX),
+        walk.files.iter().map(|found| found.size).sum(),
+    );
+    let hasher = Arc::new(Hasher::new(shared, request, &walk.root, totals, control)?);
     let mut writer = TableWriter::new();
-    for (found, hashed) in walk.files.iter().zip(hashed) {
-        let mut fields = FileFields::new(found.path.clone(), hashed.size, hashed.hash);
-        fields.sha256 = hashed.sha256;
-        fields.media_type = mime_guess::from_path(&found.file)
-            .first_raw()
-            .map(str::to_owned);
-        if let Some(page) = writer.push(FileEntry::new(fields)?)? {
-            shared.store.put_blob(page.bytes).await?;
+    let mut blobs = Blobs::new(shared);
+    let mut hashed = Vec::with_capacity(walk.files.len());
+    while let Some(batch) = batch(walk.files.get(hashed.len()..).unwrap_or_default()) {
+        let range = hashed.len()..hashed.len() + batch;
+        let files = (Arc::clone(walk), Arc::clone(&hasher));
+        let made = blocking(move || {
+            let (walk, hasher) = files;
+            hasher.hash_all(walk.files.get(range).unwrap_or_default())
+        })
+        .await?;
+        for made in made {
+            let Some(found) = walk.files.get(hashed.len()) else {
+                break;
+            };
+            hashed.push(made.file);
+            enter(&mut writer, &mut blobs, found, made).await?;
         }
     }
     let (page, index, totals) = writer.finish()?;
     if let Some(page) = page {
-        shared.store.put_blob(page.bytes).await?;
+        blobs.page(page).await?;
     }
-    let table = shared.store.put_blob(index.bytes).await?;
+    let table = index.id;
+    blobs.push(index).await?;
     let card = match card(request, walk) {
-        Some(path) => Some(shared.store.put_blob(read(&path)?).await?),
+        Some(path) => {
+            let card = EncodedBlob::of(read(&path)?);
+            let id = card.id;
+            blobs.push(card).await?;
+            Some(id)
+        }
         None => None,
     };
-    Ok(Described {
+    blobs.write().await?;
+    let ended = Arc::clone(&hasher);
+    blocking(move || ended.end()).await?;
+    let described = Described {
         table,
         totals,
         card,
-    })
+    };
+    let bytes_read = hasher.bytes_read();
+    Ok((described, Files { hashed, bytes_read }))
+}
+
+/// How many of the next files are hashed together; `None` if there are none.
+fn batch(files: &[Found]) -> Option<usize> {
+    let mut bytes = 0_u64;
+    let fits = |found: &&Found| {
+        bytes = bytes.saturating_add(found.size);
+        bytes <= BATCH_BYTES_MAX
+    };
+    let fitting = files.iter().take(BATCH_FILES_MAX).take_while(fits).count();
+    (!files.is_empty()).then_some(fitting.max(1))
+}
+
+/// Enters a file into the table, and its chunk map where it belongs.
+async fn enter(
+    writer: &mut TableWriter,
+    blobs: &mut Blobs<'_>,
+    found: &Found,
+    Hashed { file, map }: Hashed,
+) -> Result<(), PublishError> {
+    let mut fields = FileFields::new(found.path.clone(), file.size, file.hash);
+    fields.sha256 = file.sha256;
+    fields.media_type = mime_guess::from_path(&found.file)
+        .first_raw()
+        .map(str::to_owned);
+    let page = match map {
+        Some(map) if file.size <= PACKED_FILE_BYTES_MAX => {
+            writer.push_with_map(FileEntry::new(fields)?, map)?
+        }
+        Some(map) => {
+            let map = map.encode()?;
+            fields.chunk_map = Some(map.id);
+            blobs.push(map).await?;
+            writer.push(FileEntry::new(fields)?)?
+        }
+        None => writer.push(FileEntry::new(fields)?)?,
+    };
+    match page {
+        Some(page) => blobs.page(page).await,
+        None => Ok(()),
+    }
+}
+
+/// Blobs on their way to the store, many at a time.
+struct Blobs<'a> {
+    shared: &'a Shared,
+    waiting: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl<'a> Blobs<'a> {
+    const fn new(shared: &'a Shared) -> Self {
+        Self {
+            shared,
+            waiting: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    async fn page(&mut self, page: EncodedPage) -> Result<(), PublishError> {
+        for blob in page.into_blobs() {
+            self.push(blob).await?;
+        }
+        Ok(())
+    }
+
+    async fn push(&mut self, blob: EncodedBlob) -> Result<(), PublishError> {
+        self.bytes = self.bytes.saturating_add(blob.bytes.len());
+        self.waiting.push(blob.bytes);
+        if self.bytes >= BLOBS_BYTES_MAX {
+            self.write().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what waits; durable when it returns.
+    async fn write(&mut self) -> Result<(), PublishError> {
+        self.bytes = 0;
+        let blobs = std::mem::take(&mut self.waiting);
+        self.shared.store.put_blobs(blobs).await?;
+        Ok(())
+    }
 }
 
 fn card(request: &PublishRequest, walk: &Walk) -> Option<PathBuf> {

@@ -1,26 +1,23 @@
-//! Hashing a file: BLAKE3, SHA-256 and the outboard in one reading.
+//! Hashing a file: BLAKE3, SHA-256, the outboard and the chunk map in one reading.
+//!
+//! A large file is read and hashed block by block on all cores ([`crew`]); what has to see its bytes in
+//! order (SHA-256, chunks) runs on threads of its own beside that.
 
 use std::{
-    fs::File,
-    io::{self, BufWriter, Read, Write},
-    path::{Path, PathBuf},
-    sync::{Arc, mpsc},
-    thread,
+    cell::RefCell, fs::File, io, io::Write, os::unix::fs::FileExt, path::Path, path::PathBuf,
 };
 
-use bao_tree::io::sync::outboard_post_order;
-use opendag_protocol::Hash;
+use opendag_protocol::{
+    Hash,
+    chunkmap::{ChunkMap, ChunkMapBuilder, Cut},
+};
 use sha2::{Digest, Sha256};
 
-use super::bao;
+use super::outboards::OUTBOARD_BYTES_MIN;
 use crate::disk::{DiskError, Fingerprint};
 
-/// Bytes read at once.
-const BLOCK_BYTES: usize = 1024 * 1024;
-/// Files from this size on get a second thread, for SHA-256.
-const THREAD_BYTES_MIN: u64 = 4 * 1024 * 1024;
-/// Blocks that wait for the second thread: bounds the memory of one file to a few MiB.
-const BLOCKS_WAITING_MAX: usize = 4;
+mod crew;
+mod tree;
 
 /// What a file is, as read from start to end without a change in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +41,15 @@ pub enum Digests {
     Both,
 }
 
+/// Is the file cut into chunks?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chunks {
+    /// No.
+    Skipped,
+    /// Yes, by the cut of its size.
+    Cut,
+}
+
 /// Why a file was not hashed.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
@@ -58,159 +64,130 @@ pub enum HashError {
     Disk(#[from] DiskError),
 }
 
-/// Hashes an open file from its start. `outboard` takes the hash pairs in post-order; `sink` sees all
-/// bytes in order, block by block, for progress and chunk maps.
+/// What comes out of one reading.
+#[derive(Debug)]
+struct Content {
+    hash: Hash,
+    sha256: Option<[u8; 32]>,
+    chunks: Option<ChunkMap>,
+}
+
+/// Hashes an open file from its start. `outboard` takes the hash pairs in post-order if the file is large
+/// enough to have one; `sink` sees all bytes in order, block by block, for progress. The answer has a chunk
+/// map if one was asked for and the file is not too long for it.
 ///
-/// Blocks. Holds about 6 MiB of a file however large it is.
+/// Blocks. Holds about 10 MiB of a file however large it is.
 pub(crate) fn hash_file(
     file: &File,
     path: &Path,
-    digests: Digests,
+    (digests, chunks): (Digests, Chunks),
     outboard: &mut dyn Write,
     sink: &mut dyn FnMut(&[u8]),
-) -> Result<HashedFile, HashError> {
+) -> Result<(HashedFile, Option<ChunkMap>), HashError> {
     let read_error = || DiskError::io("read", path);
     let before = Fingerprint::of(file).map_err(read_error())?;
-    let hashed = thread::scope(|scope| {
-        let sha = match digests {
-            Digests::Blake3 => Sha::Skipped,
-            Digests::Both if before.size < THREAD_BYTES_MIN => Sha::Here(Sha256::new()),
-            Digests::Both => {
-                let (blocks, taken) = mpsc::sync_channel(BLOCKS_WAITING_MAX);
-                Sha::Thread(blocks, scope.spawn(move || sha256_of(&taken)))
-            }
-        };
-        let mut reader = Reader {
-            file,
-            block: Arc::new(Vec::new()),
-            position: 0,
-            sha,
-            sink,
-            left: before.size,
-        };
-        let mut outboard = BufWriter::with_capacity(64 * 1024, outboard);
-        let root = outboard_post_order(&mut reader, bao::tree(before.size), &mut outboard)?;
-        outboard.flush()?;
-        let grown = reader.has_more()?;
-        Ok((Hash::from(root), reader.sha.finish()?, grown))
-    });
+    let size = before.size;
+    let sides = Sides {
+        sha256: (digests == Digests::Both).then(Sha256::new),
+        chunks: (chunks == Chunks::Cut).then(|| ChunkMapBuilder::new(Cut::for_size(size))),
+    };
+    let content = if size <= OUTBOARD_BYTES_MIN {
+        hash_small(file, size, sides, sink)
+    } else {
+        crew::hash_large(file, size, sides, outboard, sink)
+    };
     let changed = || HashError::Changed {
         path: path.to_owned(),
     };
-    let (hash, sha256, grown) = hashed.map_err(|error: io::Error| match error.kind() {
+    let content = content.map_err(|error: io::Error| match error.kind() {
         io::ErrorKind::UnexpectedEof => changed(),
         _ => read_error()(error).into(),
     })?;
-    let after = Fingerprint::of(file).map_err(read_error())?;
-    if grown || after != before {
+    // Says also whether it has grown.
+    if Fingerprint::of(file).map_err(read_error())? != before {
         return Err(changed());
     }
-    Ok(HashedFile {
-        size: before.size,
-        hash,
-        sha256,
+    let hashed = HashedFile {
+        size,
+        hash: content.hash,
+        sha256: content.sha256,
         fingerprint: before,
+    };
+    Ok((hashed, content.chunks))
+}
+
+/// What is made of the bytes in their order, besides BLAKE3.
+struct Sides {
+    sha256: Option<Sha256>,
+    chunks: Option<ChunkMapBuilder>,
+}
+
+fn hash_small(
+    file: &File,
+    size: u64,
+    sides: Sides,
+    sink: &mut dyn FnMut(&[u8]),
+) -> io::Result<Content> {
+    thread_local! {
+        /// Many small files are read by one thread.
+        static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    // At most OUTBOARD_BYTES_MIN.
+    let len = usize::try_from(size).unwrap_or(usize::MAX);
+    BUFFER.with_borrow_mut(|buffer| {
+        if buffer.len() < len {
+            buffer.resize(len, 0);
+        }
+        let bytes = buffer.get_mut(..len).unwrap_or_default();
+        file.read_exact_at(bytes, 0)?;
+        if !bytes.is_empty() {
+            sink(bytes);
+        }
+        Ok(Content {
+            hash: Hash::of(bytes),
+            sha256: sides.sha256.map(|hasher| in_order(hasher, bytes)),
+            chunks: sides.chunks.and_then(|builder| in_order(builder, bytes)),
+        })
     })
 }
 
-/// Where SHA-256 is computed.
-enum Sha<'scope> {
-    Skipped,
-    Here(Sha256),
-    Thread(
-        mpsc::SyncSender<Arc<Vec<u8>>>,
-        thread::ScopedJoinHandle<'scope, [u8; 32]>,
-    ),
+/// Takes the bytes of a file in their order.
+trait InOrder: Send {
+    /// What it makes of them.
+    type Made: Send;
+    /// The next bytes.
+    fn take(&mut self, bytes: &[u8]);
+    /// That was all.
+    fn end(self) -> Self::Made;
 }
 
-impl Sha<'_> {
-    fn update(&mut self, block: &Arc<Vec<u8>>) {
-        match self {
-            Self::Skipped => {}
-            Self::Here(hasher) => hasher.update(block.as_slice()),
-            // The other end is gone only if its thread died: `finish` reports that.
-            Self::Thread(blocks, _) => drop(blocks.send(Arc::clone(block))),
-        }
+impl InOrder for Sha256 {
+    type Made = [u8; 32];
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.update(bytes);
     }
 
-    fn finish(self) -> io::Result<Option<[u8; 32]>> {
-        match self {
-            Self::Skipped => Ok(None),
-            Self::Here(hasher) => Ok(Some(hasher.finalize().into())),
-            Self::Thread(blocks, thread) => {
-                drop(blocks);
-                thread
-                    .join()
-                    .map(Some)
-                    .map_err(|_| io::Error::other("the SHA-256 thread ended early"))
-            }
-        }
+    fn end(self) -> [u8; 32] {
+        self.finalize().into()
     }
 }
 
-fn sha256_of(blocks: &mpsc::Receiver<Arc<Vec<u8>>>) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    for block in blocks {
-        hasher.update(block.as_slice());
-    }
-    hasher.finalize().into()
-}
+impl InOrder for ChunkMapBuilder {
+    type Made = Option<ChunkMap>;
 
-/// Reads a file in large blocks, shows each to SHA-256 and the sink, and gives them out in any portion.
-struct Reader<'a, 'scope> {
-    file: &'a File,
-    block: Arc<Vec<u8>>,
-    position: usize,
-    sha: Sha<'scope>,
-    sink: &'a mut dyn FnMut(&[u8]),
-    left: u64,
-}
-
-impl Reader<'_, '_> {
-    fn refill(&mut self) -> io::Result<()> {
-        let wanted = usize::try_from(self.left).map_or(BLOCK_BYTES, |left| left.min(BLOCK_BYTES));
-        let mut block = match Arc::get_mut(&mut self.block) {
-            Some(block) => std::mem::take(block),
-            None => Vec::new(),
-        };
-        block.resize(wanted, 0);
-        self.file.read_exact(&mut block)?;
-        self.left -= bao::len64(wanted);
-        self.block = Arc::new(block);
-        self.position = 0;
-        self.sha.update(&self.block);
-        (self.sink)(&self.block);
-        Ok(())
+    fn take(&mut self, bytes: &[u8]) {
+        self.push(bytes);
     }
 
-    /// Does the file go on behind its end as it was at the beginning?
-    fn has_more(&mut self) -> io::Result<bool> {
-        loop {
-            match self.file.read(&mut [0]) {
-                Ok(bytes) => return Ok(bytes > 0),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+    fn end(self) -> Option<ChunkMap> {
+        self.finish()
     }
 }
 
-impl Read for Reader<'_, '_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.position == self.block.len() {
-            if self.left == 0 {
-                return Ok(0);
-            }
-            self.refill()?;
-        }
-        let rest = self.block.get(self.position..).unwrap_or_default();
-        let len = rest.len().min(buffer.len());
-        if let (Some(to), Some(from)) = (buffer.get_mut(..len), rest.get(..len)) {
-            to.copy_from_slice(from);
-        }
-        self.position += len;
-        Ok(len)
-    }
+fn in_order<T: InOrder>(mut side: T, bytes: &[u8]) -> T::Made {
+    side.take(bytes);
+    side.end()
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use std::{
     sync::Arc,
 };
 
-use opendag_protocol::Hash;
+use opendag_protocol::{Hash, chunkmap::ChunkMap};
 
-use super::hash::{Digests, HashError, HashedFile, hash_file};
+use super::hash::{Chunks, Digests, HashError, HashedFile, hash_file};
 use crate::disk::{self, Confined, DiskError};
 
 /// Shards of up to so many bytes have no outboard on disk.
@@ -40,7 +40,7 @@ impl Outboards {
     /// Hashes an open file from its start and keeps its outboard if it is large.
     ///
     /// `sink` sees all bytes in order, block by block. The outboard is durable only after
-    /// [`Outboards::sync`]. Blocks; reads 1 MiB at a time.
+    /// [`Outboards::sync`]. Blocks; a large file is hashed on all cores.
     ///
     /// # Errors
     /// [`HashError::Changed`] if the file changed meanwhile; nothing is kept then.
@@ -51,14 +51,29 @@ impl Outboards {
         digests: Digests,
         sink: &mut dyn FnMut(&[u8]),
     ) -> Result<HashedFile, HashError> {
+        let (hashed, _) = self.describe_file(file, path, (digests, Chunks::Skipped), sink)?;
+        Ok(hashed)
+    }
+
+    /// As [`Outboards::hash_file`], with the chunk map of the file if it is wanted and not too long.
+    ///
+    /// # Errors
+    /// As [`Outboards::hash_file`].
+    pub(crate) fn describe_file(
+        &self,
+        file: &File,
+        path: &Path,
+        wanted: (Digests, Chunks),
+        sink: &mut dyn FnMut(&[u8]),
+    ) -> Result<(HashedFile, Option<ChunkMap>), HashError> {
         let size = file.metadata().map_err(DiskError::io("read", path))?.len();
         if size <= OUTBOARD_BYTES_MIN {
-            return hash_file(file, path, digests, &mut std::io::sink(), sink);
+            return hash_file(file, path, wanted, &mut std::io::sink(), sink);
         }
         let (name, mut outboard) = self.folder.create_temp()?;
-        let kept = hash_file(file, path, digests, &mut outboard, sink).and_then(|hashed| {
-            self.folder.rename_own(&name, &hashed.hash.to_string())?;
-            Ok(hashed)
+        let kept = hash_file(file, path, wanted, &mut outboard, sink).and_then(|made| {
+            self.folder.rename_own(&name, &made.0.hash.to_string())?;
+            Ok(made)
         });
         if kept.is_err() {
             self.folder.remove_own(&name)?;

@@ -273,5 +273,5 @@ pub(super) fn encode(pages: Vec<PageLine>) -> Result<EncodedIndex, TableError> {
     if u64::try_from(bytes.len()).is_ok_and(|len| len > DESCRIPTION_BLOB_BYTES_MAX) {
         return Err(TableError::TooLarge { bytes: bytes.len() });
     }
-    Ok(EncodedIndex::new(bytes))
+    Ok(EncodedIndex::of(bytes))
 }

@@ -6,7 +6,10 @@ use std::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::testing::{Damage, SIZES, bytes, outboards};
+use crate::store::{
+    bao,
+    testing::{Damage, SIZES, bytes, outboards},
+};
 
 #[test]
 fn both_hashes_and_all_bytes_at_all_sizes() {
@@ -39,6 +42,38 @@ fn both_hashes_and_all_bytes_at_all_sizes() {
             *size > 1024 * 1024,
             "{why}"
         );
+    }
+}
+
+#[test]
+fn a_tree_hashed_in_parts_is_that_of_bao() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("file");
+    const MIB: usize = 1 << 20;
+    for size in [
+        MIB + 1,
+        2 * MIB,
+        2 * MIB + 16 * 1024,
+        3 * MIB - 1,
+        8 * MIB,
+        8 * MIB + 1,
+        21 * MIB + 40_000,
+        40 * MIB,
+    ] {
+        let content = bytes(size, 3);
+        fs::write(&path, &content).unwrap();
+        let (mut made, mut wanted) = (Vec::new(), Vec::new());
+        let tree = bao::tree(bao::len64(size));
+        let root =
+            bao_tree::io::sync::outboard_post_order(content.as_slice(), tree, &mut wanted).unwrap();
+        let file = File::open(&path).unwrap();
+        let all = (Digests::Both, Chunks::Cut);
+        let (hashed, map) = hash_file(&file, &path, all, &mut made, &mut |_| {}).unwrap();
+        assert_eq!(hashed.hash, Hash::from(root), "{size}");
+        assert!(made == wanted, "{size}");
+        let mut builder = ChunkMapBuilder::new(Cut::for_size(bao::len64(size)));
+        builder.push(&content);
+        assert_eq!(map, builder.finish(), "{size}");
     }
 }
 
