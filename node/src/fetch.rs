@@ -1,8 +1,10 @@
 //! Fetching a version: find its swarm, get its table, see what is here, move the rest, put it in place.
 //!
 //! The flow: [`crate::resolve`] → [`swarm`] → [`table`] → [`plan`] → [`session`] (with the pure
-//! scheduler `opendag_protocol::fetch`) → [`writer`].
+//! scheduler `opendag_protocol::fetch`) → [`writer`]. Files of which older versions are here go through
+//! [`delta`] before.
 
+mod delta;
 mod local;
 mod plan;
 mod session;
@@ -13,6 +15,7 @@ mod writer;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use libp2p::PeerId;
 use opendag_protocol::{
     BlobId,
     fetch::{Fetch, FetchConfig},
@@ -24,12 +27,16 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::writer::WriteError;
 use self::{
+    delta::{Assembly, Delta, Seen},
     plan::Plan,
-    session::{Parts, Session},
+    session::{Moved, Parts, Rest, Session},
+    swarm::{News, Swarm},
     table::Describe,
+    writer::Writer,
 };
 use crate::{
     fault::Fault,
+    holdings::Running,
     keep,
     node::Shared,
     ops::{Event, FetchRequest},
@@ -197,11 +204,20 @@ pub(crate) async fn fetch(
         return Err(FetchError::NothingSelected);
     }
     let plan = plan::make(shared, &output, wanted, request, report).await?;
-    if request.plan {
-        if let Some(target) = &plan.target {
-            target.tidy();
+    let delta = match request.no_delta {
+        true => None,
+        false => Delta::look((shared, &net), &version, &plan, cancel).await?,
+    };
+    if delta.is_some() {
+        // Their maps come from peers. Without any, the fetch waits for them all the same, and goes the ordinary way.
+        let some_peer = timeout(within, describe.some_peer());
+        let waited = cancel.run_until_cancelled(some_peer).await;
+        if let Ok(waited) = waited.ok_or(FetchError::Cancelled)? {
+            waited?;
         }
-        return Ok(plan_event(&mut describe, &version, plan, output).await);
+    }
+    if request.plan {
+        return plan_event(shared, &mut describe, &version, (plan, delta), output).await;
     }
     let job = Job {
         shared,
@@ -212,7 +228,7 @@ pub(crate) async fn fetch(
         cancel,
         start,
     };
-    job.run(net, describe, plan).await
+    job.run(net, describe, plan, delta).await
 }
 
 /// A version that lies here whole needs no second copy: it is pinned where it is.
@@ -275,11 +291,24 @@ fn output(shared: &Shared, request: &FetchRequest, version: &Version) -> PathBuf
 const PLAN_WAIT: Duration = Duration::from_secs(2);
 
 async fn plan_event(
+    shared: &Arc<Shared>,
     describe: &mut Describe,
     version: &Version,
-    plan: Plan,
+    (plan, delta): (Plan, Option<Delta>),
     output: PathBuf,
-) -> Event {
+) -> Result<Event, FetchError> {
+    let mut missing_bytes = plan.missing_bytes;
+    for wanted in &plan.fetch {
+        if shared.store.has_shard(wanted.entry.hash())? {
+            missing_bytes -= wanted.entry.size();
+        }
+    }
+    if let Some(mut delta) = delta {
+        missing_bytes -= delta.reusable_bytes(&describe.peers).await?;
+    }
+    if let Some(target) = &plan.target {
+        target.tidy();
+    }
     let until = Instant::now() + PLAN_WAIT;
     while let Ok(Some(news)) = tokio::time::timeout_at(until, describe.swarm.next()).await {
         describe.news.push(news);
@@ -292,15 +321,15 @@ async fn plan_event(
         .collect();
     peers.sort_unstable();
     peers.dedup();
-    Event::Plan {
+    Ok(Event::Plan {
         manifest: version.id,
         files: plan.files,
         bytes: plan.bytes,
-        reused_bytes: plan.bytes - plan.missing_bytes,
-        missing_bytes: plan.missing_bytes,
+        reused_bytes: plan.bytes - missing_bytes,
+        missing_bytes,
         peers,
         output,
-    }
+    })
 }
 
 struct Job<'a> {
@@ -319,6 +348,7 @@ impl Job<'_> {
         net: crate::net::Net,
         describe: Describe,
         plan: Plan,
+        delta: Option<Delta>,
     ) -> Result<Event, FetchError> {
         let running = self
             .shared
@@ -328,37 +358,28 @@ impl Job<'_> {
         let (files, bytes, missing_bytes) = (plan.files, plan.bytes, plan.missing_bytes);
         let prepared = self.prepare(plan).await?;
         running.done(&prepared.here);
-        let reused_bytes = bytes - prepared.to_fetch_bytes.min(missing_bytes);
         let mut meter = Meter::new(self.report.clone(), "fetch", files, bytes);
         meter.now.files = u64::try_from(prepared.here.len()).unwrap_or(0);
-        meter.now.bytes = reused_bytes;
+        meter.now.bytes = bytes - missing_bytes;
         meter.tell();
         if !self.request.no_seed {
             self.shared.announce_fetch(&net, self.version).await;
         }
-        let config = FetchConfig {
-            seed: self.shared.seed(),
-            small_shard_bytes: writer::SMALL_BYTES_MAX,
-            ..FetchConfig::default()
-        };
-        let fetch = Fetch::new(config, prepared.shards);
-        let parts = Parts {
-            shared: self.shared.clone(),
+        let mut moving = Moving {
+            job: &self,
             net,
             swarm: describe.swarm,
             news: describe.news,
-            fetch,
-            writer: prepared.writer.clone(),
             running,
             meter,
-            reporter: self.report.clone(),
-            stalled_max: self
-                .request
-                .timeout_ms
-                .map_or(STALLED_MAX, Duration::from_millis),
-            cancel: self.cancel.clone(),
+            writer: prepared.writer.clone(),
+            moved: Moved::default(),
+            to_fetch_bytes: 0,
         };
-        let moved = Session::run(parts).await?;
+        if let Some(delta) = delta {
+            moving = moving.assemble(delta, describe.peers).await?;
+        }
+        let (moved, to_fetch_bytes) = moving.fetch().await?;
         self.shared.counters.received(moved.received_bytes);
         let writer = prepared.writer;
         let copies = prepared.copies;
@@ -373,10 +394,137 @@ impl Job<'_> {
             files,
             bytes,
             received_bytes: moved.received_bytes,
-            reused_bytes,
+            reused_bytes: bytes - to_fetch_bytes.min(missing_bytes),
             wasted_bytes: moved.wasted_bytes,
             peers: moved.peers,
             seconds: self.start.elapsed().as_secs_f64(),
         })
+    }
+
+    fn config(&self) -> FetchConfig {
+        FetchConfig {
+            seed: self.shared.seed(),
+            small_shard_bytes: writer::SMALL_BYTES_MAX,
+            ..FetchConfig::default()
+        }
+    }
+}
+
+/// A fetch between its sessions.
+struct Moving<'a> {
+    job: &'a Job<'a>,
+    net: crate::net::Net,
+    swarm: Swarm,
+    news: Vec<News>,
+    running: Running,
+    meter: Meter,
+    writer: Arc<Writer>,
+    moved: Moved,
+    /// Bytes of the version that come from peers.
+    to_fetch_bytes: u64,
+}
+
+impl Moving<'_> {
+    /// Puts files together from what is here and the spans that are missing.
+    async fn assemble(
+        mut self,
+        mut delta: Delta,
+        mut peers: Vec<PeerId>,
+    ) -> Result<Self, FetchError> {
+        while let Some(found) = delta.next(&peers).await? {
+            let (writer, cancel) = (self.writer.clone(), self.job.cancel.clone());
+            let begin = move || Assembly::begin(writer, found, &cancel);
+            let begun = tokio::task::spawn_blocking(begin).await;
+            let begun = begun.map_err(|_| FetchError::Stopped)?;
+            if self.job.cancel.is_cancelled() {
+                return Err(FetchError::Cancelled);
+            }
+            let (assembly, placed) = begun?;
+            self.running.done(&placed);
+            self.meter.now.files += u64::try_from(placed.len()).unwrap_or(0);
+            self.meter.now.bytes += assembly.bytes() - assembly.missing_bytes();
+            self.meter.tell();
+            let assembly = Arc::new(assembly);
+            if assembly.missing_bytes() > 0 {
+                let fetch = Fetch::new(self.job.config(), assembly.specs());
+                let (moving, seen) = self.session(fetch, Some(assembly.clone())).await?;
+                self = moving;
+                peers = seen.peers();
+                self.news = seen.into_news();
+                self.to_fetch_bytes += assembly.missing_bytes();
+            }
+            // These begin anew.
+            let given_up = assembly.given_up_bytes();
+            self.meter.now.bytes -= given_up.min(self.meter.now.bytes);
+            tokio::task::spawn_blocking(move || assembly.close())
+                .await
+                .map_err(|_| FetchError::Stopped)?;
+        }
+        self.moved.received_bytes += delta.received_bytes;
+        Ok(self)
+    }
+
+    /// Fetches the rest in the ordinary way. Answers what was moved in all, and how much had to come from peers.
+    async fn fetch(mut self) -> Result<(Moved, u64), FetchError> {
+        let (shared, writer) = (self.job.shared.clone(), self.writer.clone());
+        let begin = move || local::begin(&shared, &writer);
+        let begun = tokio::task::spawn_blocking(begin).await;
+        let begun = begun.map_err(|_| FetchError::Stopped)??;
+        self.running.done(&begun.here);
+        self.meter.now.files += u64::try_from(begun.here.len()).unwrap_or(0);
+        let missing: u64 = begun.shards.iter().map(|spec| spec.size).sum();
+        self.meter.now.bytes += missing - begun.to_fetch_bytes.min(missing);
+        self.meter.tell();
+        self.to_fetch_bytes += begun.to_fetch_bytes;
+        let fetch = Fetch::new(self.job.config(), begun.shards);
+        let (moving, _) = self.session(fetch, None).await?;
+        Ok((moving.moved, moving.to_fetch_bytes))
+    }
+
+    async fn session(
+        self,
+        fetch: Fetch,
+        spans: Option<Arc<Assembly>>,
+    ) -> Result<(Self, Seen), FetchError> {
+        let Self {
+            job, net, writer, ..
+        } = self;
+        let stalled_max = job
+            .request
+            .timeout_ms
+            .map_or(STALLED_MAX, Duration::from_millis);
+        let parts = Parts {
+            shared: job.shared.clone(),
+            net: net.clone(),
+            swarm: self.swarm,
+            news: self.news,
+            fetch,
+            writer: writer.clone(),
+            spans,
+            running: self.running,
+            meter: self.meter,
+            reporter: job.report.clone(),
+            stalled_max,
+            cancel: job.cancel.clone(),
+        };
+        let (moved, rest) = Session::run(parts).await?;
+        let Rest {
+            swarm,
+            seen,
+            running,
+            meter,
+        } = rest;
+        let moving = Self {
+            job,
+            net,
+            swarm,
+            news: Vec::new(),
+            running,
+            meter,
+            writer,
+            moved: self.moved.and(moved),
+            to_fetch_bytes: self.to_fetch_bytes,
+        };
+        Ok((moving, seen))
     }
 }

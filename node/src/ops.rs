@@ -81,6 +81,8 @@ pub struct FetchRequest {
     pub plan: bool,
     /// Do not serve what was fetched, neither during nor after.
     pub no_seed: bool,
+    /// Fetch changed files whole, also where older versions of them are here.
+    pub no_delta: bool,
     /// Replace files at the target that differ and that were not put there by us.
     pub overwrite: bool,
     /// Fetch into the data directory and keep (what `pin LINK` does); `output` is ignored.

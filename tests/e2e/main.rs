@@ -14,6 +14,8 @@ mod crash;
 #[cfg(test)]
 mod crash_points;
 #[cfg(test)]
+mod delta;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod discover;

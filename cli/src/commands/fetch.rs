@@ -51,6 +51,9 @@ pub struct FetchArgs {
     /// Do not serve what was fetched
     #[arg(long)]
     pub no_seed: bool,
+    /// Fetch changed files whole, even if older versions of them are here
+    #[arg(long)]
+    pub no_delta: bool,
     /// Replace files at the target that differ and were not put there by a fetch
     #[arg(long)]
     pub overwrite: bool,
@@ -68,6 +71,7 @@ impl FetchArgs {
             peers: self.source.peer,
             plan: self.plan,
             no_seed: self.no_seed,
+            no_delta: self.no_delta,
             overwrite: self.overwrite,
             mirror: false,
         })

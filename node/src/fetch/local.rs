@@ -25,12 +25,35 @@ const COPY_GROUPS: u64 = 64;
 /// A fetch that is ready to run.
 pub(super) struct Prepared {
     pub(super) writer: Arc<Writer>,
-    pub(super) shards: Vec<ShardSpec>,
     /// In place already.
+    pub(super) here: Vec<ShardIndex>,
+    pub(super) copies: Vec<(opendag_protocol::DatasetPath, Wanted)>,
+}
+
+/// What is to come from peers in the ordinary way.
+pub(super) struct Begun {
+    pub(super) shards: Vec<ShardSpec>,
+    /// Put in place just now.
     pub(super) here: Vec<ShardIndex>,
     /// Bytes that have to come from peers.
     pub(super) to_fetch_bytes: u64,
-    pub(super) copies: Vec<(opendag_protocol::DatasetPath, Wanted)>,
+}
+
+/// Opens working files, and takes from other versions what they have whole. Blocks.
+pub(super) fn begin(shared: &Shared, writer: &Writer) -> Result<Begun, FetchError> {
+    let mut shards = writer.begin()?;
+    let mut here = Vec::new();
+    for spec in &mut shards {
+        here.extend(reuse(shared, writer, spec)?);
+    }
+    here.extend(writer.sync()?);
+    let missing = |spec: &ShardSpec| spec.size - spec.have.len_bytes(spec.size);
+    let to_fetch_bytes = shards.iter().map(missing).sum();
+    Ok(Begun {
+        shards,
+        here,
+        to_fetch_bytes,
+    })
 }
 
 impl Job<'_> {
@@ -86,20 +109,9 @@ fn prepare(
         replace: plan.replace,
         place,
     };
-    let writer = Writer::new(destination, plan.fetch);
-    let mut shards = writer.begin()?;
-    let mut here: Vec<_> = plan.here.iter().map(|(shard, _)| *shard).collect();
-    for spec in &mut shards {
-        here.extend(reuse(shared, &writer, spec)?);
-    }
-    here.extend(writer.sync()?);
-    let missing = |spec: &ShardSpec| spec.size - spec.have.len_bytes(spec.size);
-    let to_fetch_bytes: u64 = shards.iter().map(missing).sum();
     Ok(Prepared {
-        writer: Arc::new(writer),
-        shards,
-        here,
-        to_fetch_bytes,
+        writer: Arc::new(Writer::new(destination, plan.fetch)),
+        here: plan.here.iter().map(|(shard, _)| *shard).collect(),
         copies: plan.copies,
     })
 }

@@ -39,6 +39,16 @@ pub(super) struct Plan {
     pub(super) missing_bytes: u64,
 }
 
+impl Plan {
+    /// The paths of all files that were selected.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &DatasetPath> {
+        let here = self.here.iter().map(|(_, placed)| &placed.path);
+        let copies = self.copies.iter().map(|(_, wanted)| wanted);
+        let missing = self.fetch.iter().chain(copies);
+        here.chain(missing.map(|wanted| wanted.entry.path()))
+    }
+}
+
 /// Why the target is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {

@@ -27,11 +27,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     FetchError,
+    delta::{Assembly, Seen, SpanOrder, SpanTransfer},
     swarm::{News, Swarm},
     transfer::{Arrived, Order, Transfer, TransferError},
     writer::{WriteError, Writer},
 };
 use crate::{
+    ask::AskError,
     holdings::Running,
     net::Net,
     node::Shared,
@@ -47,6 +49,10 @@ const SYNC_EVERY: Duration = Duration::from_secs(2);
 const BLAMED_MAX: u32 = 32;
 /// How often progress is looked at.
 const TICK: Duration = Duration::from_millis(250);
+/// When no spans come any more and a peer gave wrong ones, or gives none, the rest is soon fetched otherwise.
+const SPANS_PATIENCE: Duration = Duration::from_secs(5);
+/// So many requests for spans that ended without an answer tell that peers do not know spans.
+const UNANSWERED_MAX: u32 = 3;
 
 /// What a session needs.
 pub(super) struct Parts {
@@ -57,6 +63,8 @@ pub(super) struct Parts {
     pub(super) news: Vec<News>,
     pub(super) fetch: Fetch,
     pub(super) writer: Arc<Writer>,
+    /// The scheduler's shards are spans of these files; `None`: they are the shards of the version.
+    pub(super) spans: Option<Arc<Assembly>>,
     pub(super) running: Running,
     pub(super) meter: Meter,
     pub(super) reporter: Reporter,
@@ -73,9 +81,36 @@ pub(super) struct Moved {
     pub(super) peers: Vec<PeerShare>,
 }
 
+impl Moved {
+    /// What two sessions moved.
+    pub(super) fn and(mut self, later: Self) -> Self {
+        self.received_bytes += later.received_bytes;
+        self.wasted_bytes += later.wasted_bytes;
+        for share in later.peers {
+            match self.peers.iter_mut().find(|known| known.peer == share.peer) {
+                Some(known) => known.bytes += share.bytes,
+                None => self.peers.push(share),
+            }
+        }
+        self.peers
+            .sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.peer.cmp(&b.peer)));
+        self
+    }
+}
+
+/// What the next session of the same fetch goes on with.
+pub(super) struct Rest {
+    pub(super) swarm: Swarm,
+    /// What the swarm told until now.
+    pub(super) seen: Seen,
+    pub(super) running: Running,
+    pub(super) meter: Meter,
+}
+
 /// A running fetch.
 pub(super) struct Session {
     parts: Parts,
+    seen: Seen,
     start: Instant,
     peers: HashMap<PeerId, PeerKey>,
     keys: BTreeMap<PeerKey, PeerId>,
@@ -92,15 +127,20 @@ pub(super) struct Session {
     moved: Instant,
     completed: bool,
     blamed: u32,
+    /// Spans only: peers were banned, or requests ended without an answer.
+    banned: u32,
+    unanswered: u32,
 }
 
 impl Session {
-    /// Runs until every shard is in place and durable. What arrived stays, however it ends.
-    pub(super) async fn run(parts: Parts) -> Result<Moved, FetchError> {
+    /// Runs until every shard is in place and durable. What arrived stays, however it ends. A session for spans also
+    /// ends when nobody gives right ones any more.
+    pub(super) async fn run(parts: Parts) -> Result<(Moved, Rest), FetchError> {
         let (tell, arrived) = mpsc::channel(ARRIVED_WAITING_MAX);
         let now = Instant::now();
         let mut session = Self {
             parts,
+            seen: Seen::default(),
             start: now,
             peers: HashMap::new(),
             keys: BTreeMap::new(),
@@ -117,6 +157,8 @@ impl Session {
             moved: now,
             completed: false,
             blamed: 0,
+            banned: 0,
+            unanswered: 0,
         };
         for news in std::mem::take(&mut session.parts.news) {
             session.news(news);
@@ -125,7 +167,15 @@ impl Session {
         session.transfers.shutdown().await;
         let saved = session.save().await;
         outcome.and(saved)?;
-        Ok(session.moved())
+        let moved = session.moved();
+        let Self { parts, seen, .. } = session;
+        let rest = Rest {
+            swarm: parts.swarm,
+            seen,
+            running: parts.running,
+            meter: parts.meter,
+        };
+        Ok((moved, rest))
     }
 
     async fn drive(&mut self) -> Result<(), FetchError> {
@@ -184,6 +234,9 @@ impl Session {
     }
 
     fn news(&mut self, news: News) {
+        if self.parts.spans.is_some() {
+            self.seen.note(&news);
+        }
         let (peer, update) = match news {
             News::Joined(peer) => {
                 self.parts.running.peer(peer);
@@ -210,7 +263,13 @@ impl Session {
             ),
         };
         let peer = self.key(peer);
-        self.handle(Input::Holdings { peer, update });
+        let updates = match &self.parts.spans {
+            Some(spans) => spans.translate(&update),
+            None => vec![update],
+        };
+        for update in updates {
+            self.handle(Input::Holdings { peer, update });
+        }
     }
 
     fn arrived(&mut self, arrived: Arrived) {
@@ -234,7 +293,10 @@ impl Session {
         }
         self.moved = Instant::now();
         self.useful_bytes += bytes;
-        let payload = self.parts.writer.payload_bytes(item);
+        let payload = match &self.parts.spans {
+            Some(spans) => spans.payload_bytes(item),
+            None => self.parts.writer.payload_bytes(item),
+        };
         self.parts.meter.now.bytes += payload;
         *self.shares.entry(peer).or_default() += payload;
         self.handle(Input::Verified {
@@ -266,9 +328,7 @@ impl Session {
             Some(Err(TransferError::Write(error))) => return Err(error.into()),
             Some(Err(error)) => {
                 tracing::debug!(peer = ?self.keys.get(&peer), %error, "a transfer ended early");
-                if let TransferError::WrongBytes(item) = &error {
-                    self.blame(peer, item.shard, &error.to_string());
-                }
+                self.note_failure(peer, &error);
                 error.end()
             }
             None => End::Closed,
@@ -277,13 +337,40 @@ impl Session {
         Ok(())
     }
 
+    fn note_failure(&mut self, peer: PeerKey, error: &TransferError) {
+        let Some(spans) = self.parts.spans.clone() else {
+            if let TransferError::WrongBytes(item) = error {
+                self.blame(peer, item.shard, &error.to_string());
+            }
+            return;
+        };
+        match error {
+            TransferError::WrongBytes(item) => {
+                self.blame(
+                    peer,
+                    item.shard,
+                    "it sent something else than the chunk map says",
+                );
+                spans.accuse(item.shard, peer);
+            }
+            // Programs that do not know spans reset the stream.
+            TransferError::Ask(AskError::Frame(_) | AskError::Refused) => {
+                self.unanswered += u32::from(self.useful_bytes == 0);
+            }
+            TransferError::Ask(_) | TransferError::Write(_) => {}
+        }
+    }
+
     /// Names a peer and what it did; a peer that does it again and again is not worth more words.
     fn blame(&mut self, peer: PeerKey, shard: ShardIndex, reason: &str) {
         self.blamed += 1;
         let Some(id) = self.keys.get(&peer).filter(|_| self.blamed <= BLAMED_MAX) else {
             return;
         };
-        let path = self.parts.writer.path(shard).map(ToString::to_string);
+        let path = match &self.parts.spans {
+            Some(spans) => spans.path(shard).map(ToString::to_string),
+            None => self.parts.writer.path(shard).map(ToString::to_string),
+        };
         self.parts.reporter.tell(Event::BadPeer {
             peer: id.to_string(),
             path: path.unwrap_or_default(),
@@ -305,16 +392,22 @@ impl Session {
                 Output::Cancel { request, cause: _ } => self.abort(request),
                 Output::Ban { peer, offence } => {
                     self.abort_all(peer);
+                    self.banned += 1;
                     if let Some(peer) = self.keys.get(&peer) {
                         tracing::debug!(%peer, ?offence, "a peer is banned for this fetch");
-                        self.parts.swarm.ban(*peer);
+                        // Who gave wrong spans may be right, and the map wrong: with proofs it is asked again.
+                        if self.parts.spans.is_none() {
+                            self.parts.swarm.ban(*peer);
+                        }
                     }
                 }
                 Output::ShardDone { shard } => finished.push(shard),
                 Output::Completed => self.completed = true,
             }
         }
-        self.parts.writer.whole(&finished);
+        if self.parts.spans.is_none() {
+            self.parts.writer.whole(&finished);
+        }
     }
 
     fn request(
@@ -329,22 +422,64 @@ impl Session {
                 end: End::Closed,
             });
         };
-        let order = |item| self.parts.writer.order(item);
-        let orders: Vec<Order> = items.iter().filter_map(|item| order(*item)).collect();
-        let transfer = Transfer {
+        let abort = match self.parts.spans.clone() {
+            Some(spans) => self.request_spans(&spans, request, (peer, key), items),
+            None => {
+                let order = |item| self.parts.writer.order(item);
+                let orders: Vec<Order> = items.iter().filter_map(|item| order(*item)).collect();
+                let transfer = Transfer {
+                    shared: self.parts.shared.clone(),
+                    net: self.parts.net.clone(),
+                    peer,
+                    key,
+                    request,
+                    orders,
+                    writer: self.parts.writer.clone(),
+                    tell: self.tell.clone(),
+                    received: self.received.clone(),
+                };
+                self.transfers.spawn(transfer.run())
+            }
+        };
+        self.requests.insert(abort.id(), (request, key));
+        self.aborts.insert(request, abort);
+    }
+
+    /// Asks for spans. Those of files that were given up count as here: the session is to end.
+    fn request_spans(
+        &mut self,
+        spans: &Arc<Assembly>,
+        request: RequestId,
+        (peer, key): (PeerId, PeerKey),
+        items: &[opendag_protocol::fetch::Item],
+    ) -> AbortHandle {
+        let mut orders: Vec<SpanOrder> = Vec::new();
+        for item in items {
+            match spans.order(*item) {
+                Some(order) => orders.push(order),
+                None => self.handle(Input::Verified {
+                    request,
+                    shard: item.shard,
+                    groups: item.groups,
+                    bytes: 0,
+                }),
+            }
+        }
+        if orders.is_empty() {
+            return self.transfers.spawn(async { Ok(()) });
+        }
+        let transfer = SpanTransfer {
             shared: self.parts.shared.clone(),
             net: self.parts.net.clone(),
             peer,
             key,
             request,
             orders,
-            writer: self.parts.writer.clone(),
+            assembly: spans.clone(),
             tell: self.tell.clone(),
             received: self.received.clone(),
         };
-        let abort = self.transfers.spawn(transfer.run());
-        self.requests.insert(abort.id(), (request, key));
-        self.aborts.insert(request, abort);
+        self.transfers.spawn(transfer.run())
     }
 
     fn abort(&mut self, request: RequestId) {
@@ -371,9 +506,18 @@ impl Session {
         let due =
             writer.is_due() || (writer.dirty_bytes() > 0 && self.synced.elapsed() >= SYNC_EVERY);
         if due && self.syncing.is_none() {
-            let writer = self.parts.writer.clone();
-            self.syncing = Some(tokio::task::spawn_blocking(move || writer.sync()));
+            self.syncing = Some(self.sync());
         }
+    }
+
+    fn sync(&self) -> JoinHandle<Result<Vec<ShardIndex>, WriteError>> {
+        let (writer, spans) = (self.parts.writer.clone(), self.parts.spans.clone());
+        tokio::task::spawn_blocking(move || {
+            if let Some(spans) = spans {
+                spans.sync();
+            }
+            writer.sync()
+        })
     }
 
     fn synced(&mut self, placed: &[ShardIndex]) {
@@ -396,6 +540,11 @@ impl Session {
         meter.now.peers = self.parts.fetch.progress().peers_active;
         meter.now.waiting_for.clone_from(&why);
         meter.tick();
+        let is_hopeless = self.banned > 0 || self.unanswered >= UNANSWERED_MAX;
+        if self.parts.spans.is_some() && is_hopeless && waited >= SPANS_PATIENCE {
+            self.completed = true;
+            return Ok(());
+        }
         if waited >= self.parts.stalled_max {
             let why = why.unwrap_or_else(|| "peers that answer".to_owned());
             return Err(FetchError::Stalled { waited, why });
@@ -409,15 +558,14 @@ impl Session {
             let placed = syncing.await.unwrap_or(Err(WriteError::Stopped))?;
             self.synced(&placed);
         }
-        let writer = self.parts.writer.clone();
-        let placed = tokio::task::spawn_blocking(move || writer.sync()).await;
+        let placed = self.sync().await;
         self.synced(&placed.unwrap_or(Err(WriteError::Stopped))?);
         self.parts.meter.now.received_bytes = self.received.load(Ordering::Relaxed);
         self.parts.meter.tell();
         Ok(())
     }
 
-    fn moved(self) -> Moved {
+    fn moved(&self) -> Moved {
         let received_bytes = self.received.load(Ordering::Relaxed);
         let share = |(key, bytes): (PeerKey, u64)| {
             let peer = self.keys.get(&key)?.to_string();

@@ -44,7 +44,7 @@ pub(crate) struct Describe {
     pub(super) swarm: Swarm,
     /// What the swarm told meanwhile: for the fetch.
     pub(super) news: Vec<News>,
-    peers: Vec<PeerId>,
+    pub(super) peers: Vec<PeerId>,
 }
 
 impl Describe {
@@ -113,6 +113,14 @@ impl Describe {
             }
             self.more_peers().await?;
         }
+    }
+
+    /// Waits until some peer answered: the caller has a deadline.
+    pub(super) async fn some_peer(&mut self) -> Result<(), FetchError> {
+        while self.peers.is_empty() {
+            self.more_peers().await?;
+        }
+        Ok(())
     }
 
     /// Waits until the swarm says something more.

@@ -25,9 +25,9 @@ use crate::{
 };
 
 /// Verified bytes that are worth a trip to the disk.
-const WRITE_BYTES_ENOUGH: usize = 512 * 1024;
+pub(super) const WRITE_BYTES_ENOUGH: usize = 512 * 1024;
 /// A slow peer's verified bytes are written, and so told, at least so often.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+pub(super) const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Groups of an item that arrived, were verified and written.
 #[derive(Clone, Copy, Debug)]

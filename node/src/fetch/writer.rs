@@ -4,6 +4,8 @@
 //! written but not yet durable. Writers wait when there is too much of it, so that promise P4 holds
 //! whatever the disk does.
 
+mod adopt;
+
 use std::{
     collections::BTreeMap,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
@@ -97,7 +99,7 @@ struct State {
     partials: BTreeMap<ShardIndex, PartialShard>,
     batch: Batch,
     staged: Vec<ShardIndex>,
-    /// By position in `wanted`: was this small shard staged, and perhaps placed since?
+    /// By position in `wanted`: was this small shard staged, or any shard put together, and perhaps placed since?
     taken: Vec<bool>,
     whole: Vec<ShardIndex>,
     dirty_bytes: u64,
@@ -132,6 +134,9 @@ impl Writer {
         let mut specs = Vec::with_capacity(self.wanted.len());
         for Wanted { shard, entry } in &self.wanted {
             let (shard, size) = (*shard, entry.size());
+            if self.is_taken(shard) {
+                continue;
+            }
             let mut have = GroupRanges::new();
             if size > SMALL_BYTES_MAX {
                 let partial = self.destination.target.partial(entry.hash(), size)?;
@@ -376,13 +381,20 @@ impl Writer {
         self.wanted.get(self.position(shard)?)
     }
 
+    /// Was this shard put together before?
+    fn is_taken(&self, shard: ShardIndex) -> bool {
+        let position = self.position(shard);
+        let taken = position.and_then(|at| self.state().taken.get(at).copied());
+        taken == Some(true)
+    }
+
     fn position(&self, shard: ShardIndex) -> Option<usize> {
         self.wanted
             .binary_search_by_key(&shard, |wanted| wanted.shard)
             .ok()
     }
 
-    fn wait_for_room(&self) -> Result<(), WriteError> {
+    pub(super) fn wait_for_room(&self) -> Result<(), WriteError> {
         let full = |state: &mut State| state.dirty_bytes >= DIRTY_BYTES_MAX && !state.failed;
         let state = self
             .room

@@ -224,7 +224,8 @@ impl Batch {
         }
     }
 
-    fn take(
+    /// Adds a temporary file that was hashed.
+    pub(crate) fn take(
         &mut self,
         path: &DatasetPath,
         hash: Hash,

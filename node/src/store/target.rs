@@ -111,6 +111,12 @@ impl Target {
         PartialShard::open(&self.work, hash, size)
     }
 
+    /// Was a partial shard begun here?
+    #[must_use]
+    pub fn has_partial(&self, hash: Hash) -> bool {
+        self.work.open_own(&format!("{hash}.part")).is_ok()
+    }
+
     /// What lies at a path, without reading it.
     ///
     /// # Errors

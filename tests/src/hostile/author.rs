@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use opendag_protocol::{
     BlobId, DatasetId, DatasetPath, Hash, ManifestId, Timestamp,
+    chunkmap::{ChunkMap, ChunkMapBuilder, Cut},
     key::SecretKey,
+    limits::PACKED_FILE_BYTES_MAX,
     record::{
         Dataset, DatasetFields, Head, HeadFields, Manifest, ManifestFields, Record, SignedRecord,
     },
-    table::{EncodedBlob, EncodedPage, FileEntry, FileFields, TableWriter},
+    table::{EncodedBlob, EncodedPage, FileEntry, FileFields, TableTotals, TableWriter},
 };
 
 /// A publisher that may do what it wants.
@@ -77,6 +79,19 @@ impl Author {
         self.disguised(sequence, parent, files, &[])
     }
 
+    /// A version with chunk maps. They describe `described`, which has the lengths of `files`; if it has other bytes,
+    /// the maps lie.
+    pub fn mapped(
+        &self,
+        sequence: u64,
+        parent: Option<ManifestId>,
+        files: &Files,
+        described: &Files,
+    ) -> Result<Version> {
+        let table = write_table(files, Some(described))?;
+        self.tabled(sequence, parent, table, &[])
+    }
+
     /// A version in whose table each `(placeholder, text)` of the same length was exchanged after all
     /// checks: this is how a path gets there that no honest program would write.
     pub fn disguised(
@@ -86,18 +101,24 @@ impl Author {
         files: &Files,
         disguises: &[(&str, &str)],
     ) -> Result<Version> {
-        let mut writer = TableWriter::new();
-        let mut pages = Vec::new();
-        let mut shards = BTreeMap::new();
-        for (path, bytes) in files {
-            let hash = Hash::of(bytes);
-            let size = u64::try_from(bytes.len())?;
-            let entry = FileEntry::new(FileFields::new(DatasetPath::parse(path)?, size, hash))?;
-            pages.extend(writer.push(entry)?);
-            shards.insert(hash, bytes.clone());
-        }
-        let (last, index, totals) = writer.finish()?;
-        pages.extend(last);
+        let table = write_table(files, None)?;
+        self.tabled(sequence, parent, table, disguises)
+    }
+
+    fn tabled(
+        &self,
+        sequence: u64,
+        parent: Option<ManifestId>,
+        table: Table,
+        disguises: &[(&str, &str)],
+    ) -> Result<Version> {
+        let Table {
+            index,
+            pages,
+            maps,
+            totals,
+            shards,
+        } = table;
         let descriptions = disguise(index, pages, disguises)?;
         let (table, _) = descriptions.first().context("a table has an index")?;
         let fields = ManifestFields {
@@ -121,7 +142,7 @@ impl Author {
             derived_from: Vec::new(),
             mirrors: Vec::new(),
         };
-        let descriptions = descriptions.into_iter().collect();
+        let descriptions = descriptions.into_iter().chain(maps).collect();
         self.sign_version(fields, descriptions, shards)
     }
 
@@ -203,6 +224,61 @@ impl Version {
         self.shards.extend(other.shards.clone());
         self
     }
+}
+
+/// A table before its disguise.
+struct Table {
+    index: EncodedBlob,
+    pages: Vec<EncodedPage>,
+    /// Blobs of chunk maps.
+    maps: Vec<(Hash, Vec<u8>)>,
+    totals: TableTotals,
+    shards: BTreeMap<Hash, Vec<u8>>,
+}
+
+/// The table of files, with chunk maps of what `described` says of them.
+fn write_table(files: &Files, described: Option<&Files>) -> Result<Table> {
+    let mut writer = TableWriter::new();
+    let (mut pages, mut maps) = (Vec::new(), Vec::new());
+    let mut shards = BTreeMap::new();
+    for (path, bytes) in files {
+        let hash = Hash::of(bytes);
+        let size = u64::try_from(bytes.len())?;
+        let mut fields = FileFields::new(DatasetPath::parse(path)?, size, hash);
+        let map = match described {
+            Some(described) => Some(chunk_map(&described[path])?),
+            None => None,
+        };
+        let page = match map.filter(ChunkMap::is_useful) {
+            Some(map) if size > PACKED_FILE_BYTES_MAX => {
+                let blob = map.encode()?;
+                fields.chunk_map = Some(blob.id);
+                maps.push((blob.id.hash(), blob.bytes));
+                writer.push(FileEntry::new(fields)?)?
+            }
+            Some(map) => writer.push_with_map(FileEntry::new(fields)?, map)?,
+            None => writer.push(FileEntry::new(fields)?)?,
+        };
+        pages.extend(page);
+        shards.insert(hash, bytes.clone());
+    }
+    let (last, index, totals) = writer.finish()?;
+    pages.extend(last);
+    let packs = pages.iter().filter_map(|page| page.maps.as_ref());
+    maps.extend(packs.map(|pack| (pack.id.hash(), pack.bytes.clone())));
+    Ok(Table {
+        index,
+        pages,
+        maps,
+        totals,
+        shards,
+    })
+}
+
+fn chunk_map(bytes: &[u8]) -> Result<ChunkMap> {
+    let mut builder = ChunkMapBuilder::new(Cut::for_size(u64::try_from(bytes.len())?));
+    builder.push(bytes);
+    builder.finish().context("a file that has a chunk map")
 }
 
 /// The blobs of a table after the exchange, the index first.
