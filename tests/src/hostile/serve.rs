@@ -53,6 +53,8 @@ pub enum Conduct {
     SwappedRanges,
     /// Says that it does not have what it claimed.
     Nothing,
+    /// Gives what it claims, but does not know spans: it resets streams that ask for one.
+    WithoutSpans,
     /// Reads requests and never answers.
     Silent,
     /// Answers all but the last hundredth, then nothing more.
@@ -222,6 +224,10 @@ async fn blobs(
     counts: &Counts,
 ) -> Result<()> {
     let request: BlobsRequest = read_frame(stream).await?;
+    let is_span = |item: &BlobItem| matches!(item, BlobItem::Span(_));
+    if conduct == Conduct::WithoutSpans && request.items.iter().any(is_span) {
+        bail!("a message that an older program does not know");
+    }
     stream.write_all(&[Status::Ok.into()]).await?;
     for item in request.items.iter() {
         if let Some(bytes) = library.descriptions.get(&item.hash()) {
@@ -256,7 +262,7 @@ async fn shard(
         }
     };
     match conduct {
-        Conduct::Honest | Conduct::Endless | Conduct::Trickle => {}
+        Conduct::Honest | Conduct::WithoutSpans | Conduct::Endless | Conduct::Trickle => {}
         Conduct::WrongFirst => flip(&mut encoded, first),
         Conduct::WrongMiddle => {
             let middle = first + (encoded.len() - first) / 2;
