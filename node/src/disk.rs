@@ -18,8 +18,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 mod confined;
+mod walker;
 
 pub use confined::{Confined, Found, Replace};
+pub use walker::Walker;
 
 /// Why something on disk could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -84,11 +86,18 @@ impl DiskError {
     #[must_use]
     pub fn is_full(&self) -> bool {
         match self {
-            Self::Io { source, .. } => matches!(
-                source.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            ),
+            Self::Io { source, .. } => is_full(source),
             Self::NotAFile { .. } | Self::NotAFolder { .. } | Self::Exists { .. } => false,
+        }
+    }
+
+    /// Is there something of that name already?
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::AlreadyExists,
+            Self::Exists { .. } => true,
+            Self::NotAFile { .. } | Self::NotAFolder { .. } => false,
         }
     }
 
@@ -97,6 +106,15 @@ impl DiskError {
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
+}
+
+/// Is it the error of a full disk, or of a quota that is used up?
+#[must_use]
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// What tells cheaply that a file is still the one that was hashed: size, time of change and inode.

@@ -2,12 +2,13 @@
 //!
 //! The flow: [`crate::resolve`] → [`swarm`] → [`table`] → [`plan`] → [`session`] (with the pure
 //! scheduler `opendag_protocol::fetch`) → [`writer`]. Files of which older versions are here go through
-//! [`delta`] before.
+//! [`delta`] before. A full disk pauses it: [`space`].
 
 mod delta;
 mod local;
 mod plan;
 mod session;
+pub(crate) mod space;
 mod swarm;
 pub(crate) mod table;
 mod transfer;
@@ -383,7 +384,12 @@ impl Job<'_> {
         self.shared.counters.received(moved.received_bytes);
         let writer = prepared.writer;
         let copies = prepared.copies;
-        let close = move || writer.copy(&copies).map(|()| writer.tidy());
+        let close = move || {
+            writer.copy(&copies)?;
+            writer.close()?;
+            writer.tidy();
+            Ok::<_, WriteError>(())
+        };
         tokio::task::spawn_blocking(close)
             .await
             .map_err(|_| FetchError::Stopped)??;

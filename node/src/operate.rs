@@ -107,7 +107,7 @@ async fn carry_out(
         }
         Operation::Fetch(request) => {
             let _running = shared.running.begin(format!("fetch {}", request.link));
-            fetch::fetch(shared, &request, report, cancel).await?
+            fetch::space::fetch(shared, &request, report, cancel).await?
         }
         Operation::Ls(request) => inspect::ls(shared, &request).await?,
         Operation::Show(request) => inspect::show(shared, &request, report).await?,

@@ -22,16 +22,18 @@ mod rebuild;
 mod records;
 mod segment;
 mod shards;
+mod stage;
 mod target;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use bao::response_bytes;
-pub use batch::{Batch, BatchError, Committed, Placed};
+pub use batch::{Batch, BatchError, Committed, Names, Placed};
 pub use blobs::BlobError;
 pub use datadir::{DataDir, DataDirError};
 pub use hash::{Chunks, Digests, HashError, HashedFile};
 pub use index::IndexError;
+pub(crate) use index::index_is_full;
 pub use keys::{KeyStoreError, Keys};
 pub use open::{Store, StoreError};
 pub use outboards::{OUTBOARD_BYTES_MIN, Outboards};
@@ -41,4 +43,5 @@ pub use place::{Place, PlaceKind, RootId, ShardLocation};
 pub use places::Working;
 pub use read::{READ_BYTES_MAX, ReadError};
 pub use segment::Damage;
+pub use stage::{LeftStaged, Staged};
 pub use target::{Existing, Target, TargetError, WORK_FOLDER};

@@ -8,7 +8,7 @@ use opendag_tests::{
     world::{COMMAND_TIME_MAX, number, text},
 };
 
-use crate::common::{Swarm, ensure_equal, share, world};
+use crate::common::{Swarm, ensure_equal, ensure_no_wrong_file, share, world};
 
 /// What a crash may cost: verified data that was not yet durable.
 const LOST_PER_KILL_MAX: u64 = 16 * MIB;
@@ -85,6 +85,33 @@ fn p4_a_killed_fetch_goes_on_where_it_was() -> Result<()> {
         .ok()?
         .event("fetched")?;
     ensure!(number(&fetched, "received_bytes")? >= bytes);
+    Ok(())
+}
+
+#[test]
+fn p4_a_killed_fetch_of_small_files_goes_on_where_it_was() -> Result<()> {
+    let tree = Tree::many(37, 6000, 32_000);
+    let swarm = Swarm::start(&tree, 1, "24MB")?;
+    let (bytes, output) = (swarm.bytes()?, swarm.world.path("fetched"));
+    let (options, node) = (swarm.peers()?, swarm.world.node("fetcher"));
+    let mut received = 0;
+    for percent in [40, 90] {
+        let mut fetch = node.start_fetch(&swarm.link, &output, &options)?;
+        fetch.wait_for("its share", COMMAND_TIME_MAX, |event| {
+            event["phase"] == "fetch" && event["bytes"].as_u64() > Some(bytes / 100 * percent)
+        })?;
+        received += fetch.kill()?.received_bytes();
+        ensure_no_wrong_file(&swarm.source, &output)?;
+    }
+    let last = node.fetch(&swarm.link, &output, &options)?;
+    received += number(&last.ok()?.event("fetched")?, "received_bytes")?;
+    ensure_equal(&swarm.source, &output)?;
+    ensure!(
+        received <= bytes + 2 * LOST_PER_KILL_MAX,
+        "{received} bytes in all for {bytes}"
+    );
+    // More than that came before the kills: it stayed.
+    ensure!(bytes * 13 / 10 > 3 * LOST_PER_KILL_MAX, "{bytes}");
     Ok(())
 }
 

@@ -24,6 +24,8 @@ mod documents;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod full_disk;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod hostile_records;

@@ -8,11 +8,11 @@ use std::{
 
 use opendag_protocol::path::DatasetPath;
 use rustix::{
-    fs::{AtFlags, FileType, Mode, OFlags},
+    fs::{AtFlags, Mode, OFlags},
     io::Errno,
 };
 
-use super::{Access, DiskError, TEMP_PREFIX, sync_file_system, temp_name};
+use super::{Access, DiskError, TEMP_PREFIX, sync_file_system, temp_name, walker::Walker};
 
 /// What is to be done with a file that is in the way of a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,9 +180,13 @@ impl Confined {
             .map_err(DiskError::os("rename", &self.path.join(from)))
     }
 
-    /// Moves the file `name` of the folder `from` to its final path below this one, making folders.
-    ///
-    /// Not durable before [`Confined::sync_parent`] or [`Confined::sync_all`].
+    /// Walks many paths: see [`Walker`].
+    #[must_use]
+    pub fn walker(&self) -> Walker<'_> {
+        Walker::new(self)
+    }
+
+    /// As [`Walker::rename_into`], for a single file.
     ///
     /// # Errors
     /// [`DiskError`].
@@ -193,54 +197,23 @@ impl Confined {
         to: &DatasetPath,
         replace: Replace,
     ) -> Result<(), DiskError> {
-        let (folder, last) = self.walk(to, Missing::Create)?;
-        let path = self.path.join(to.as_str());
-        let renamed = match replace {
-            Replace::Yes => rustix::fs::renameat(&from.folder, name, &folder, last),
-            Replace::Never => rename_new(from.folder.as_fd(), name, folder.as_fd(), last),
-        };
-        renamed.map_err(|errno| match errno {
-            Errno::EXIST => DiskError::Exists { path },
-            Errno::ISDIR | Errno::NOTEMPTY => DiskError::NotAFile { path },
-            errno => DiskError::os("write", &path)(errno),
-        })
+        self.walker().rename_into((from, name), to, replace)
     }
 
-    /// Opens a regular file for reading.
+    /// As [`Walker::open_read`], for a single file.
     ///
     /// # Errors
     /// [`DiskError::Io`] (see [`DiskError::is_not_found`]), `NotAFile`, `NotAFolder`.
     pub fn open_read(&self, path: &DatasetPath) -> Result<File, DiskError> {
-        let (folder, last) = self.walk(path, Missing::Fail)?;
-        open_regular(
-            folder.as_fd(),
-            last,
-            OFlags::RDONLY,
-            &self.path.join(path.as_str()),
-        )
+        self.walker().open_read(path)
     }
 
-    /// What lies at a path; symlinks are not followed.
+    /// As [`Walker::find`], for a single path.
     ///
     /// # Errors
     /// [`DiskError::Io`].
     pub fn find(&self, path: &DatasetPath) -> Result<Found, DiskError> {
-        let (folder, last) = match self.walk(path, Missing::Fail) {
-            Ok(found) => found,
-            Err(error) if error.is_not_found() => return Ok(Found::Nothing),
-            Err(DiskError::NotAFolder { .. }) => return Ok(Found::Other),
-            Err(error) => return Err(error),
-        };
-        match rustix::fs::statat(&folder, last, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
-                Ok(Found::File {
-                    size: u64::try_from(stat.st_size).unwrap_or(0),
-                })
-            }
-            Ok(_) => Ok(Found::Other),
-            Err(Errno::NOENT) => Ok(Found::Nothing),
-            Err(errno) => Err(DiskError::os("read", &self.path.join(path.as_str()))(errno)),
-        }
+        self.walker().find(path)
     }
 
     /// Removes a file, and those of its parent folders that are empty then. Answers whether there was one.
@@ -315,7 +288,7 @@ impl Confined {
     }
 
     /// The open folder in which the last component of `path` lies, and that component.
-    fn walk<'p>(
+    pub(super) fn walk<'p>(
         &self,
         path: &'p DatasetPath,
         missing: Missing,
@@ -373,8 +346,9 @@ impl AsFd for Confined {
     }
 }
 
+/// What becomes of parent folders that are not there.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Missing {
+pub(super) enum Missing {
     Create,
     Fail,
 }
@@ -390,7 +364,7 @@ fn open_folder(parent: BorrowedFd<'_>, name: &str, shown: &Path) -> Result<Owned
     })
 }
 
-fn open_regular(
+pub(super) fn open_regular(
     folder: BorrowedFd<'_>,
     name: &str,
     access: OFlags,
@@ -412,28 +386,5 @@ fn open_regular(
         Ok(file)
     } else {
         Err(not_a_file())
-    }
-}
-
-/// Renames without replacing anything.
-fn rename_new(
-    from: BorrowedFd<'_>,
-    name: &str,
-    to: BorrowedFd<'_>,
-    last: &str,
-) -> Result<(), Errno> {
-    #[cfg(any(target_os = "linux", target_vendor = "apple"))]
-    {
-        use rustix::fs::RenameFlags;
-        match rustix::fs::renameat_with(from, name, to, last, RenameFlags::NOREPLACE) {
-            // The file system cannot: look first, then rename.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
-            done => return done,
-        }
-    }
-    match rustix::fs::statat(to, last, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(_) => Err(Errno::EXIST),
-        Err(Errno::NOENT) => rustix::fs::renameat(from, name, to, last),
-        Err(errno) => Err(errno),
     }
 }

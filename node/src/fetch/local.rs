@@ -11,6 +11,7 @@ use opendag_protocol::{
 use super::{
     FetchError, Job,
     plan::Plan,
+    space,
     table::Wanted,
     writer::{Destination, WriteError, Writer},
 };
@@ -118,18 +119,16 @@ fn prepare(
 
 /// Asks the disk before anything is made: a table of a stranger may promise any size.
 fn check_space(plan: &Plan, target: &Target) -> Result<(), FetchError> {
-    let copies = plan.copies.iter().map(|(_, wanted)| wanted.entry.size());
-    let needed = copies.fold(plan.missing_bytes, u64::saturating_add);
+    let fetched = plan.fetch.iter();
+    let all = fetched.chain(plan.copies.iter().map(|(_, wanted)| wanted));
+    let rooms = all.map(|wanted| space::room_for(wanted.entry.size()));
+    let needed = rooms.fold(space::SPARED_BYTES, u64::saturating_add);
     // What an earlier run left unfinished is taken over, and needs no more room.
-    let room = target.free_bytes().map_err(WriteError::from)?;
-    let room = room.saturating_add(target.unfinished_bytes());
-    if needed > room {
+    let needed = needed.saturating_sub(target.unfinished_bytes());
+    let free = target.free_bytes().map_err(WriteError::from)?;
+    if needed > free && needed > space::SPARED_BYTES {
         let path = target.path().to_owned();
-        return Err(FetchError::Space {
-            path,
-            free: room,
-            needed,
-        });
+        return Err(FetchError::Space { path, free, needed });
     }
     Ok(())
 }

@@ -15,19 +15,20 @@ use opendag_protocol::{
     DatasetPath, Hash,
     fetch::{Item, ShardSpec},
     table::ShardIndex,
-    wire::{GroupRanges, groups_in},
+    wire::{GroupRange, GroupRanges, groups_in},
 };
 use tokio::sync::Notify;
 
 use super::{
+    space,
     table::Wanted,
     transfer::{Arrived, Order},
 };
 use crate::{
     disk::{DiskError, Replace},
     store::{
-        Batch, BatchError, Outboards, PartialError, PartialShard, Piece, Placed, RootId, Store,
-        StoreError, Target,
+        Batch, BatchError, LeftStaged, Names, Outboards, PartialError, PartialShard, Piece, Placed,
+        RootId, Staged, Store, StoreError, Target,
     },
 };
 
@@ -38,7 +39,7 @@ const DIRTY_BYTES_ENOUGH: u64 = 3 * 1024 * 1024;
 /// Small files are as expensive to lose as their number says: an empty one counts so many bytes.
 const FILE_COST_BYTES: u64 = 1024;
 /// Copies that get their names together.
-const COPIES_AT_ONCE: usize = 64;
+const COPIES_AT_ONCE: usize = 512;
 /// Shards up to this size are fetched whole and written at once.
 pub(super) const SMALL_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -72,7 +73,8 @@ pub(crate) enum WriteError {
 
 /// Writes one fetch.
 ///
-/// Invariant: a shard is either staged, partial or placed; only placed ones are told to others.
+/// Invariant: a shard is either staged, partial or placed; only placed ones are told to others. The names of placed ones
+/// are durable after [`Writer::close`]; until then their bytes are, and a fetch that is cut off finds them again.
 #[derive(Debug)]
 pub(super) struct Writer {
     destination: Destination,
@@ -80,6 +82,8 @@ pub(super) struct Writer {
     /// Sorted by number.
     wanted: Vec<Wanted>,
     state: Mutex<State>,
+    /// Names that are not durable yet. Held by the one who places.
+    names: Mutex<Names>,
     room: Condvar,
     due: Notify,
 }
@@ -124,6 +128,7 @@ impl Writer {
             outboards,
             wanted,
             state: Mutex::new(state),
+            names: Mutex::default(),
             room: Condvar::new(),
             due: Notify::new(),
         }
@@ -131,34 +136,59 @@ impl Writer {
 
     /// Opens the working files of large shards, and says what of each wanted shard is here already.
     pub(super) fn begin(&self) -> Result<Vec<ShardSpec>, WriteError> {
+        let left = self.destination.target.left_staged()?;
         let mut specs = Vec::with_capacity(self.wanted.len());
-        for Wanted { shard, entry } in &self.wanted {
-            let (shard, size) = (*shard, entry.size());
+        for wanted in &self.wanted {
+            let (shard, size) = (wanted.shard, wanted.entry.size());
             if self.is_taken(shard) {
                 continue;
             }
             let mut have = GroupRanges::new();
             if size > SMALL_BYTES_MAX {
-                let partial = self.destination.target.partial(entry.hash(), size)?;
+                let partial = self.destination.target.partial(wanted.entry.hash(), size)?;
                 have = partial.have();
                 if self.destination.place.is_some() {
                     self.destination.store.add_partial(&partial);
                 }
                 self.state().partials.insert(shard, partial);
-            }
-            if size == 0 {
-                let mut state = self.state();
-                state.batch.put_small(entry.path(), &[], entry.hash())?;
-                state.staged.push(shard);
+            } else if let Some(staged) = self.staged_before(wanted, &left)? {
+                have.extend(GroupRange::between(0, groups_in(size)));
+                self.add_staged(shard, staged);
             }
             specs.push(ShardSpec { shard, size, have });
         }
         Ok(specs)
     }
 
+    /// What needs not be fetched: an empty file, or one that a fetch that was cut off left.
+    fn staged_before(
+        &self,
+        wanted: &Wanted,
+        left: &LeftStaged,
+    ) -> Result<Option<Staged>, WriteError> {
+        let (path, hash, size) = (
+            wanted.entry.path(),
+            wanted.entry.hash(),
+            wanted.entry.size(),
+        );
+        let target = &self.destination.target;
+        if size == 0 {
+            return Ok(Some(target.stage_empty(path, hash)?));
+        }
+        let staged = target.take_staged(left, path, (hash, size))?;
+        if staged.is_some() {
+            self.take(wanted.shard);
+        }
+        Ok(staged)
+    }
+
     /// Writes verified pieces, or waits until there is room for more that is not durable yet.
     pub(super) fn write(&self, pieces: Vec<(Arrived, Piece)>) -> Result<Vec<Arrived>, WriteError> {
         self.wait_for_room()?;
+        let target = &self.destination.target;
+        if target.free_bytes()? < space::SPARED_BYTES {
+            return Err(space::full(target.path()));
+        }
         let mut arrived = Vec::with_capacity(pieces.len());
         for (piece_arrived, piece) in pieces {
             let shard = piece_arrived.item.shard;
@@ -173,10 +203,11 @@ impl Writer {
 
     fn put(&self, wanted: &Wanted, piece: Piece) -> Result<(), WriteError> {
         let bytes = u64::try_from(piece.bytes().len()).unwrap_or(u64::MAX);
-        let partial = self.state().partials.get(&wanted.shard).cloned();
-        match partial {
-            Some(partial) => partial.write(&piece)?,
-            None => self.stage(wanted, piece)?,
+        if wanted.entry.size() > SMALL_BYTES_MAX {
+            let partial = self.state().partials.get(&wanted.shard).cloned();
+            partial.map_or(Ok(()), |partial| partial.write(&piece))?;
+        } else {
+            self.stage(wanted, piece)?;
         }
         let mut state = self.state();
         state.dirty_bytes += bytes + FILE_COST_BYTES;
@@ -186,24 +217,31 @@ impl Writer {
         Ok(())
     }
 
+    /// Writes a small shard. Several threads do so at once: what they share is not locked meanwhile.
     fn stage(&self, wanted: &Wanted, piece: Piece) -> Result<(), WriteError> {
-        // A part of a small shard waits in memory to be whole; only whole ones come here.
-        let Some(bytes) = piece.into_whole() else {
+        // A part of a small shard waits in memory to be whole; only whole ones come here. Near the end
+        // the same file may come from two peers.
+        if !piece.is_whole() || !self.take(wanted.shard) {
             return Ok(());
-        };
-        let position = self.position(wanted.shard);
-        let mut state = self.state();
-        let Some(taken) = position.and_then(|at| state.taken.get_mut(at)) else {
-            return Ok(());
-        };
-        // Near the end the same file may come from two peers.
-        if !std::mem::replace(taken, true) {
-            state
-                .batch
-                .put_small(wanted.entry.path(), &bytes, wanted.entry.hash())?;
-            state.staged.push(wanted.shard);
         }
+        let (path, hash) = (wanted.entry.path(), wanted.entry.hash());
+        let staged = self.destination.target.stage(path, piece, hash)?;
+        self.add_staged(wanted.shard, staged);
         Ok(())
+    }
+
+    fn add_staged(&self, shard: ShardIndex, staged: Staged) {
+        let mut state = self.state();
+        state.batch.add(staged);
+        state.staged.push(shard);
+    }
+
+    /// Answers whether nobody had this small shard before.
+    fn take(&self, shard: ShardIndex) -> bool {
+        let position = self.position(shard);
+        let mut state = self.state();
+        let taken = position.and_then(|at| state.taken.get_mut(at));
+        taken.is_some_and(|taken| !std::mem::replace(taken, true))
     }
 
     /// Keeps a piece that was on this node already. Answers what was placed meanwhile.
@@ -277,7 +315,9 @@ impl Writer {
                 batch.put_partial(wanted.entry.path(), &partial)?;
             }
         }
-        let committed = batch.commit()?;
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let committed = batch.name(&mut names)?;
+        drop(names);
         self.remember(&committed.placed)?;
         if let Some((path, source)) = committed.failed.into_iter().next() {
             return Err(WriteError::InTheWay { path, source });
@@ -294,7 +334,7 @@ impl Writer {
                 let rows = placed
                     .iter()
                     .map(|placed| (placed.hash, placed.path.clone(), placed.fingerprint));
-                Ok(self.destination.store.shards_put(root, rows)?)
+                Ok(self.destination.store.put_rows(root, rows)?)
             }
             Some(_) | None => Ok(()),
         }
@@ -316,9 +356,16 @@ impl Writer {
         Ok(())
     }
 
+    /// Makes names and rows durable: all that was placed counts as done only after this.
+    pub(super) fn close(&self) -> Result<(), WriteError> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.sync(&self.destination.target)?;
+        Ok(self.destination.store.flush_rows()?)
+    }
+
     /// Ends a complete fetch: nothing unfinished stays at the target.
     pub(super) fn tidy(&self) {
-        self.destination.target.tidy();
+        self.destination.target.finish();
     }
 
     /// Tells when there is enough to sync.

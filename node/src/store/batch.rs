@@ -1,17 +1,15 @@
-//! Files that get their final names together: one sync of the bytes, all renames, one sync of the names.
+//! Files that get their final names together: one sync of the bytes, then all renames. The names are synced with the
+//! bytes of the next batch, or by [`Names::sync`].
 
-use std::{
-    fs::File,
-    io::{self, Write},
-};
+use std::{fs::File, io};
 
 use opendag_protocol::{DatasetPath, Hash};
 
 use super::{
-    bao,
     hash::{Digests, HashError},
     outboards::{OUTBOARD_BYTES_MIN, Outboards},
     partial::PartialShard,
+    stage::Staged,
     target::Target,
 };
 use crate::disk::{DiskError, Fingerprint, Replace};
@@ -50,7 +48,7 @@ pub enum BatchError {
     Disk(#[from] DiskError),
 }
 
-/// A file that has its final name, durably, and whose bytes were verified.
+/// A file that has its final name, and whose bytes were verified and are durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
     /// Where, below the target.
@@ -64,18 +62,52 @@ pub struct Placed {
 /// What became of a batch.
 #[derive(Debug, Default)]
 pub struct Committed {
-    /// These are in place, durably.
+    /// These are in place.
     pub placed: Vec<Placed>,
     /// These are not: something is in the way.
     pub failed: Vec<(DatasetPath, DiskError)>,
 }
 
+/// Names that were given and are not durable yet: a power cut may take them back, never the bytes.
+#[derive(Debug, Default)]
+pub struct Names {
+    some: Vec<DatasetPath>,
+    /// More than are worth a sync of their own each.
+    many: bool,
+}
+
+impl Names {
+    fn add(&mut self, path: &DatasetPath) {
+        self.many |= self.some.len() >= SYNC_EACH_MAX;
+        if self.many {
+            self.some.clear();
+        } else {
+            self.some.push(path.clone());
+        }
+    }
+
+    /// Makes them durable.
+    ///
+    /// # Errors
+    /// [`DiskError`]; they are still to be synced then.
+    pub fn sync(&mut self, target: &Target) -> Result<(), DiskError> {
+        if self.many {
+            target.root().sync_all()?;
+        }
+        for path in &self.some {
+            target.root().sync_parent(path)?;
+        }
+        *self = Self::default();
+        Ok(())
+    }
+}
+
 #[derive(Debug)]
-struct Entry {
-    name: String,
-    file: Option<File>,
-    partial: Option<PartialShard>,
-    placed: Placed,
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) file: Option<File>,
+    pub(super) partial: Option<PartialShard>,
+    pub(super) placed: Placed,
 }
 
 /// Verified files with temporary names. Dropped without [`Batch::commit`], nothing of it stays but
@@ -131,15 +163,32 @@ impl Batch {
         if Hash::of(bytes) != hash {
             return Err(self.wrong(path, hash));
         }
-        let (name, mut file) = self.target.work().create_temp()?;
-        if let Err(error) = file.write_all(bytes) {
-            self.target.work().remove_own(&name)?;
-            return Err(DiskError::io("write", &self.shown(path))(error).into());
+        let staged = self.target.write_staged(path, bytes, hash)?;
+        if staged.is_small() {
+            self.add(staged);
+            return Ok(());
         }
-        if bao::len64(bytes.len()) > OUTBOARD_BYTES_MIN {
-            return self.take_hashed(path, hash, (name, file));
+        let (name, file) = staged.into_file();
+        let file = match file {
+            Some(file) => file,
+            None => self.target.work().open_own(&name)?,
+        };
+        self.take_hashed(path, hash, (name, file))
+    }
+
+    /// Adds a small file that was written already.
+    pub fn add(&mut self, staged: Staged) {
+        let mut entry = staged.into_entry();
+        self.bytes = self.bytes.saturating_add(entry.placed.fingerprint.size);
+        self.keep_open(&mut entry);
+        self.entries.push(entry);
+    }
+
+    /// Descriptors are scarce: a large batch is synced as a whole and keeps none open.
+    fn keep_open(&self, entry: &mut Entry) {
+        if self.entries.len() >= SYNC_EACH_MAX {
+            entry.file = None;
         }
-        self.take(path, hash, (name, file))
     }
 
     /// Adds a copy of a file that should be the shard already, after hashing the copy.
@@ -233,67 +282,76 @@ impl Batch {
     ) -> Result<(), BatchError> {
         let fingerprint =
             Fingerprint::of(&file).map_err(DiskError::io("read", &self.shown(path)))?;
-        self.bytes = self.bytes.saturating_add(fingerprint.size);
-        // Descriptors are scarce: a large batch is synced as a whole and keeps none open.
-        let file = (self.entries.len() < SYNC_EACH_MAX).then_some(file);
-        self.entries.push(Entry {
-            name,
-            file,
-            partial: None,
-            placed: Placed {
+        self.add(Staged::new(
+            (name, file),
+            Placed {
                 path: path.clone(),
                 hash,
                 fingerprint,
             },
-        });
+        ));
         Ok(())
     }
 
     /// Gives all files their final names. When it returns, they are durable.
     ///
     /// # Errors
+    /// As [`Batch::name`]; [`BatchError::Disk`] if the names cannot be made durable.
+    pub fn commit(self) -> Result<Committed, BatchError> {
+        let target = self.target.clone();
+        let mut names = Names::default();
+        let committed = self.name(&mut names)?;
+        names.sync(&target)?;
+        Ok(committed)
+    }
+
+    /// Makes the bytes of all files durable, and gives them their final names. What `names` holds of earlier batches is
+    /// made durable on the way if that costs nothing; those of this batch are added to it.
+    ///
+    /// # Errors
     /// [`BatchError::Lost`] if the bytes cannot be made durable. A file that cannot get its name (something is in the
     /// way) is no error of the batch: see [`Committed::failed`].
-    pub fn commit(mut self) -> Result<Committed, BatchError> {
+    pub fn name(mut self, names: &mut Names) -> Result<Committed, BatchError> {
         if self.entries.is_empty() {
             return Ok(Committed::default());
         }
-        if let Err(source) = self.sync_bytes() {
-            let files = self.entries.len();
-            for entry in &self.entries {
-                if let Some(partial) = &entry.partial {
-                    partial.abandon();
-                }
+        match self.sync_bytes() {
+            Ok(Synced::FileSystem) => *names = Names::default(),
+            Ok(Synced::Files) => {}
+            Err(source) => {
+                let files = self.entries.len();
+                let partials = self
+                    .entries
+                    .iter()
+                    .filter_map(|entry| entry.partial.as_ref());
+                partials.for_each(PartialShard::abandon);
+                return Err(BatchError::Lost { files, source });
             }
-            return Err(BatchError::Lost { files, source });
         }
-        let few = self.entries.len() <= SYNC_EACH_MAX;
         let mut committed = Committed::default();
         let mut done = Vec::new();
+        let target = self.target.clone();
+        let mut walker = target.root().walker();
         for entry in std::mem::take(&mut self.entries) {
             let path = &entry.placed.path;
-            let renamed =
-                self.target
-                    .root()
-                    .rename_into(self.target.work(), &entry.name, path, self.replace);
-            match renamed {
+            let from = (&**target.work(), entry.name.as_str());
+            match walker.rename_into(from, path, self.replace) {
                 Ok(()) => {
-                    if few {
-                        self.target.root().sync_parent(path)?;
-                    }
+                    names.add(path);
                     done.extend(entry.partial);
                     committed.placed.push(entry.placed);
                 }
                 Err(error) => {
                     if entry.partial.is_none() {
-                        self.target.work().remove_own(&entry.name)?;
+                        target.work().remove_own(&entry.name)?;
                     }
                     committed.failed.push((entry.placed.path, error));
                 }
             }
         }
-        if !few {
-            self.target.root().sync_all()?;
+        if !done.is_empty() {
+            // A partial shard without its bitmap is lost, so its new name has to last first.
+            names.sync(&target)?;
         }
         for partial in done {
             partial.clear()?;
@@ -301,13 +359,14 @@ impl Batch {
         Ok(committed)
     }
 
-    fn sync_bytes(&self) -> Result<(), DiskError> {
+    fn sync_bytes(&self) -> Result<Synced, DiskError> {
         let large = |entry: &Entry| entry.placed.fingerprint.size > OUTBOARD_BYTES_MIN;
         if self.entries.iter().any(large) {
             self.outboards.sync()?;
         }
         if self.entries.len() > SYNC_EACH_MAX {
-            return self.target.root().sync_all();
+            self.target.root().sync_all()?;
+            return Ok(Synced::FileSystem);
         }
         for entry in &self.entries {
             let file = entry.partial.as_ref().map(PartialShard::data);
@@ -316,7 +375,7 @@ impl Batch {
                     .map_err(DiskError::io("sync", &self.shown(&entry.placed.path)))?;
             }
         }
-        Ok(())
+        Ok(Synced::Files)
     }
 
     fn wrong(&self, path: &DatasetPath, hash: Hash) -> BatchError {
@@ -329,6 +388,14 @@ impl Batch {
     fn shown(&self, path: &DatasetPath) -> std::path::PathBuf {
         self.target.path().join(path.as_str())
     }
+}
+
+/// What was made durable.
+enum Synced {
+    /// The files of the batch.
+    Files,
+    /// All that was written before, names included.
+    FileSystem,
 }
 
 impl Drop for Batch {

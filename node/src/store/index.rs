@@ -46,6 +46,14 @@ pub enum IndexError {
     Disk(#[from] DiskError),
 }
 
+/// Is it the database's word for a full disk?
+pub(crate) fn index_is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    match error.downcast_ref::<sled::Error>() {
+        Some(sled::Error::Io(error)) => disk::is_full(error),
+        Some(_) | None => false,
+    }
+}
+
 /// The tables of the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Table {

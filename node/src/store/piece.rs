@@ -284,10 +284,16 @@ impl Piece {
         &self.data
     }
 
+    /// Are they the whole blob?
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.first == 0 && len64(self.data.len()) == self.size
+    }
+
     /// The verified bytes, if they are the whole blob.
     #[must_use]
     pub fn into_whole(self) -> Option<Vec<u8>> {
-        (self.first == 0 && len64(self.data.len()) == self.size).then_some(self.data)
+        self.is_whole().then_some(self.data)
     }
 
     /// Writes the bytes and hash pairs to their places, in as few calls as possible.

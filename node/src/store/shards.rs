@@ -39,6 +39,11 @@ impl Store {
         Ok(self.inner.index.flush()?)
     }
 
+    /// Makes durable what [`Store::put_rows`] wrote. Blocks.
+    pub(crate) fn flush_rows(&self) -> Result<(), StoreError> {
+        Ok(self.inner.index.flush()?)
+    }
+
     /// As [`Store::shards_put`], durable only after the next flush of the index.
     pub(crate) fn put_rows(
         &self,

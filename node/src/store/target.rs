@@ -182,7 +182,13 @@ impl Target {
         })
     }
 
-    /// Removes the working folder if nothing unfinished is in it. To be called when a fetch is complete.
+    /// Ends a complete fetch: what is staged and in no version's place is not wanted any more.
+    pub fn finish(&self) {
+        self.drop_staged();
+        self.tidy();
+    }
+
+    /// Removes the working folder if nothing unfinished is in it.
     pub fn tidy(&self) {
         // Whatever stays does no harm: the next fetch opens it again.
         let Ok(names) = self.work.names() else {

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::store::{
-    Existing, TargetError,
+    Existing, TargetError, bao,
     testing::{SIZES, bytes, outboards, path},
 };
 
