@@ -38,14 +38,6 @@ pub(crate) async fn listen(shared: Arc<Shared>, net: Net, mut events: mpsc::Rece
     let judging = Arc::new(Semaphore::new(JUDGED_AT_ONCE));
     while let Some(event) = events.recv().await {
         match event {
-            NetEvent::PeerConnected { .. } | NetEvent::PeerDisconnected { .. } => {
-                let peers = net
-                    .peers()
-                    .await
-                    .into_iter()
-                    .map(|peer| (peer.peer, peer.addresses));
-                shared.peers.set(peers.collect());
-            }
             NetEvent::Gossip { id, from, bytes } => {
                 let (shared, net, judging) = (shared.clone(), net.clone(), judging.clone());
                 let judged = judge(&shared, &bytes);
@@ -69,7 +61,10 @@ pub(crate) async fn listen(shared: Arc<Shared>, net: Net, mut events: mpsc::Rece
                     net.verdict(id, conclude(&shared, judged)).await;
                 }
             }
-            NetEvent::LanPeer { .. } | NetEvent::Listening { .. } => {}
+            NetEvent::PeerConnected { .. }
+            | NetEvent::PeerDisconnected { .. }
+            | NetEvent::LanPeer { .. }
+            | NetEvent::Listening { .. } => {}
         }
     }
 }

@@ -37,7 +37,7 @@ use self::{
 };
 use crate::{
     fault::Fault,
-    holdings::Running,
+    holdings::{Running, Sharing},
     keep,
     node::Shared,
     ops::{Event, FetchRequest},
@@ -351,10 +351,15 @@ impl Job<'_> {
         plan: Plan,
         delta: Option<Delta>,
     ) -> Result<Event, FetchError> {
+        let sharing = if self.request.no_seed {
+            Sharing::None
+        } else {
+            Sharing::Seed
+        };
         let running = self
             .shared
             .sessions
-            .begin(self.version.id)
+            .begin(self.version.id, sharing)
             .ok_or(FetchError::Running)?;
         let (files, bytes, missing_bytes) = (plan.files, plan.bytes, plan.missing_bytes);
         let prepared = self.prepare(plan).await?;
@@ -476,6 +481,9 @@ impl Moving<'_> {
         let begin = move || local::begin(&shared, &writer);
         let begun = tokio::task::spawn_blocking(begin).await;
         let begun = begun.map_err(|_| FetchError::Stopped)??;
+        for spec in &begun.shards {
+            self.running.partial(spec.shard, &spec.have);
+        }
         self.running.done(&begun.here);
         self.meter.now.files += u64::try_from(begun.here.len()).unwrap_or(0);
         let missing: u64 = begun.shards.iter().map(|spec| spec.size).sum();

@@ -1,29 +1,49 @@
-//! What this node holds of a version: of those that lie here, and of those that are being fetched.
+//! What this node holds of versions that are being fetched. What lies here is [`crate::place`]'s.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use libp2p::PeerId;
 use opendag_protocol::{ManifestId, table::ShardIndex, wire::GroupRanges};
 use tokio::sync::watch;
-
-/// Peers of one swarm that are remembered for peer exchange.
-const SWARM_PEERS_MAX: usize = 64;
 
 /// The version of the news of a session that has ended.
 const ENDED: u64 = u64::MAX;
 
 /// The fetches that run now, by version, so that what they have can be served meanwhile.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Sessions(Arc<Mutex<BTreeMap<ManifestId, Arc<Session>>>>);
+#[derive(Clone, Debug)]
+pub(crate) struct Sessions {
+    running: Arc<Mutex<BTreeMap<ManifestId, Arc<Session>>>>,
+    /// Rings when a session begins or ends.
+    changed: watch::Sender<()>,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            running: Arc::default(),
+            changed: watch::Sender::new(()),
+        }
+    }
+}
+
+/// Does a fetch give to others what it has?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// It does.
+    Seed,
+    /// It keeps all for itself.
+    None,
+}
 
 /// What a running fetch has so far.
 ///
-/// Invariant: a shard in `done` is whole and durable, and never leaves the list.
+/// Invariant: a shard in `done` is whole and durable, and never leaves the list; what is in `partial` is
+/// verified and written, durable or not.
 #[derive(Debug)]
 pub(crate) struct Session {
+    sharing: Sharing,
     state: Mutex<State>,
     version: watch::Sender<u64>,
 }
@@ -32,41 +52,44 @@ pub(crate) struct Session {
 struct State {
     done: Vec<ShardIndex>,
     partial: BTreeMap<ShardIndex, GroupRanges>,
-    peers: BTreeSet<PeerId>,
 }
 
-/// What changed since somebody looked last.
+/// What somebody was told of a session.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    done: usize,
+    partial: BTreeMap<ShardIndex, GroupRanges>,
+}
+
+/// What changed since somebody was told last.
 #[derive(Debug, Default)]
 pub(crate) struct News {
     /// Shards that became whole.
     pub(crate) done: Vec<ShardIndex>,
-    /// All that is partly here.
-    pub(crate) partial: BTreeMap<ShardIndex, GroupRanges>,
-    /// Other peers of the swarm.
-    pub(crate) peers: BTreeSet<PeerId>,
+    /// What came of others.
+    pub(crate) partial: Vec<(ShardIndex, GroupRanges)>,
 }
 
 impl Sessions {
-    /// The running fetch of a version.
+    /// The running fetch of a version, if it gives what it has.
     pub(crate) fn get(&self, manifest: &ManifestId) -> Option<Arc<Session>> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(manifest)
-            .cloned()
+        let session = self.lock().get(manifest).cloned();
+        session.filter(|session| session.sharing == Sharing::Seed)
     }
 
     /// Begins a session, or `None` if that version is being fetched already.
-    pub(crate) fn begin(&self, manifest: ManifestId) -> Option<Running> {
-        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn begin(&self, manifest: ManifestId, sharing: Sharing) -> Option<Running> {
+        let mut sessions = self.lock();
         if sessions.contains_key(&manifest) {
             return None;
         }
         let session = Arc::new(Session {
+            sharing,
             state: Mutex::default(),
             version: watch::Sender::new(0),
         });
         sessions.insert(manifest, session.clone());
+        self.changed.send_replace(());
         Some(Running {
             sessions: self.clone(),
             manifest,
@@ -74,14 +97,18 @@ impl Sessions {
         })
     }
 
+    /// Tells when a session began or ended.
+    pub(crate) fn watch(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
     /// Versions that are being fetched.
     pub(crate) fn running(&self) -> Vec<ManifestId> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .keys()
-            .copied()
-            .collect()
+        self.lock().keys().copied().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ManifestId, Arc<Session>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -103,12 +130,9 @@ impl std::ops::Deref for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.sessions
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.manifest);
+        self.sessions.lock().remove(&self.manifest);
         self.session.version.send_replace(ENDED);
+        self.sessions.changed.send_replace(());
     }
 }
 
@@ -123,20 +147,11 @@ impl Session {
         });
     }
 
-    /// A shard is here in part.
-    pub(crate) fn partial(&self, shard: ShardIndex, groups: GroupRanges) {
-        self.change(|state| {
-            state.partial.insert(shard, groups);
-        });
-    }
-
-    /// A peer is in the swarm too.
-    pub(crate) fn peer(&self, peer: PeerId) {
-        self.change(|state| {
-            if state.peers.len() < SWARM_PEERS_MAX {
-                state.peers.insert(peer);
-            }
-        });
+    /// More of a shard is here.
+    pub(crate) fn partial(&self, shard: ShardIndex, groups: &GroupRanges) {
+        if !groups.is_empty() {
+            self.change(|state| state.partial.entry(shard).or_default().insert_all(groups));
+        }
     }
 
     /// Tells when something changed.
@@ -144,14 +159,25 @@ impl Session {
         self.version.subscribe()
     }
 
-    /// What changed after the first `seen` whole shards.
-    pub(crate) fn news(&self, seen: usize) -> News {
+    /// What changed since `told`, which is then up to date.
+    pub(crate) fn news(&self, told: &mut Told) -> News {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        News {
-            done: state.done.get(seen..).unwrap_or_default().to_vec(),
-            partial: state.partial.clone(),
-            peers: state.peers.clone(),
+        let done = state.done.get(told.done..).unwrap_or_default().to_vec();
+        told.done = state.done.len();
+        for shard in &done {
+            told.partial.remove(shard);
         }
+        let mut partial = Vec::new();
+        for (shard, groups) in &state.partial {
+            let known = told.partial.entry(*shard).or_default();
+            let mut more = groups.clone();
+            more.remove_all(known);
+            if !more.is_empty() {
+                known.insert_all(&more);
+                partial.push((*shard, more));
+            }
+        }
+        News { done, partial }
     }
 
     /// Has the fetch ended, and so its news?
@@ -171,31 +197,65 @@ mod tests {
 
     use super::*;
 
+    fn groups(first: u64, count: u64) -> GroupRanges {
+        GroupRange { first, count }.into()
+    }
+
     #[test]
-    fn a_session_tells_each_whole_shard_once_and_ends_with_its_fetch() {
+    fn a_session_tells_all_once_and_ends_with_its_fetch() {
         let sessions = Sessions::default();
         let manifest = ManifestId::from_hash(Hash::of(b"m"));
-        let running = sessions.begin(manifest).unwrap();
+        let mut began = sessions.watch();
+        let running = sessions.begin(manifest, Sharing::Seed).unwrap();
+        assert!(began.has_changed().unwrap());
+        began.mark_unchanged();
         assert!(
-            sessions.begin(manifest).is_none(),
+            sessions.begin(manifest, Sharing::Seed).is_none(),
             "one fetch of a version at a time"
         );
         let mut watch = sessions.get(&manifest).unwrap().watch();
-        running.partial(
-            ShardIndex(1),
-            GroupRange { first: 0, count: 3 }
-                .within(3)
-                .into_iter()
-                .collect(),
-        );
-        running.done(&[ShardIndex(1), ShardIndex(2)]);
+        let (one, two) = (ShardIndex(1), ShardIndex(2));
+        let mut told = Told::default();
+        running.partial(one, &groups(0, 3));
+        running.partial(two, &groups(5, 1));
+        let news = running.news(&mut told);
+        assert_eq!(news.partial, [(one, groups(0, 3)), (two, groups(5, 1))]);
+        running.partial(two, &groups(4, 4));
+        running.done(&[one]);
         assert!(watch.has_changed().unwrap());
         watch.mark_unchanged();
-        let news = running.news(0);
-        assert_eq!(news.done, [ShardIndex(1), ShardIndex(2)]);
-        assert!(news.partial.is_empty(), "a whole shard is not partly here");
-        assert!(running.news(2).done.is_empty());
+        let news = running.news(&mut told);
+        assert_eq!(news.done, [one]);
+        let more: GroupRanges = [groups(4, 1), groups(6, 2)]
+            .iter()
+            .flat_map(GroupRanges::iter)
+            .collect();
+        assert_eq!(
+            news.partial,
+            [(two, more)],
+            "a whole shard is not partly here"
+        );
+        let news = running.news(&mut told);
+        assert!(news.done.is_empty() && news.partial.is_empty());
+        // Who comes late is told all.
+        let news = running.news(&mut Told::default());
+        assert_eq!(
+            (news.done, news.partial),
+            (vec![one], vec![(two, groups(4, 4))])
+        );
         drop(running);
+        assert!(began.has_changed().unwrap());
         assert!(sessions.get(&manifest).is_none());
+    }
+
+    #[test]
+    fn a_fetch_that_gives_nothing_tells_nothing() {
+        let sessions = Sessions::default();
+        let manifest = ManifestId::from_hash(Hash::of(b"m"));
+        let running = sessions.begin(manifest, Sharing::None).unwrap();
+        running.done(&[ShardIndex(0)]);
+        assert!(sessions.get(&manifest).is_none());
+        assert!(sessions.begin(manifest, Sharing::Seed).is_none());
+        assert_eq!(sessions.running(), [manifest]);
     }
 }

@@ -16,6 +16,7 @@ mod holdings;
 mod inspect;
 mod keep;
 mod limits;
+mod members;
 pub mod net;
 mod node;
 mod operate;

@@ -10,6 +10,8 @@ pub(crate) const ANSWER_DEADLINE: Duration = Duration::from_secs(15);
 pub(crate) const BLOB_STREAMS_MAX: usize = 48;
 /// Bulk answers to one peer at once: more than `FetchConfig::peer_requests_max`, for those that end.
 pub(crate) const BLOB_STREAMS_PER_PEER_MAX: usize = 16;
+/// Bulk streams that wait for their turn, over all peers: each holds a connection's stream and no memory.
+pub(crate) const BLOB_STREAMS_WAITING_MAX: usize = 512;
 /// Questions at once; holdings streams live as long as a fetch does.
 pub(crate) const QUERY_STREAMS_MAX: usize = 1024;
 /// Questions of one peer at once.

@@ -23,6 +23,7 @@ use crate::{
     fault::Fault,
     flow::Flow,
     holdings::Sessions,
+    members::Members,
     net::{HeadValidator, Inbound, Net, NetConfig, NetError, PeerAddr},
     ops::Event,
     place::Places,
@@ -91,7 +92,7 @@ pub(crate) struct Shared {
     pub(crate) upload: Flow,
     pub(crate) download: Flow,
     pub(crate) counters: Counters,
-    pub(crate) peers: KnownPeers,
+    pub(crate) members: Members,
     pub(crate) running: Running,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
@@ -122,7 +123,7 @@ impl Node {
             sessions: Sessions::default(),
             slots: Slots::default(),
             counters: Counters::default(),
-            peers: KnownPeers::default(),
+            members: Members::default(),
             running: Running::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -240,13 +241,12 @@ impl Shared {
             .fold(0, |seed, byte| seed << 8 | u64::from(*byte))
     }
 
-    /// A peer of a swarm as the wire carries it, if its addresses are known.
-    pub(crate) fn wire_address(&self, peer: PeerId) -> Option<opendag_protocol::wire::PeerAddr> {
-        let addresses = self.peers.get(&peer)?;
-        let mut addresses = addresses
-            .iter()
-            .filter_map(|address| BoundedBytes::try_from(address.to_vec()).ok());
-        let peer = BoundedBytes::try_from(peer.to_bytes()).ok()?;
+    /// A peer of a swarm as the wire carries it.
+    pub(crate) fn wire_address(known: &PeerAddr) -> Option<opendag_protocol::wire::PeerAddr> {
+        let addresses = known.addrs.iter();
+        let mut addresses =
+            addresses.filter_map(|address| BoundedBytes::try_from(address.to_vec()).ok());
+        let peer = BoundedBytes::try_from(known.peer.to_bytes()).ok()?;
         Some(opendag_protocol::wire::PeerAddr {
             peer,
             addresses: BoundedVec::take_from(&mut addresses),
@@ -291,25 +291,6 @@ impl Counters {
             ("sent_bytes".to_owned(), read(&self.sent)),
             ("received_bytes".to_owned(), read(&self.received)),
         ])
-    }
-}
-
-/// Addresses of connected peers, for peer exchange. Bounded by the number of connections.
-#[derive(Debug, Default)]
-pub(crate) struct KnownPeers(Mutex<BTreeMap<PeerId, Vec<Multiaddr>>>);
-
-impl KnownPeers {
-    fn get(&self, peer: &PeerId) -> Option<Vec<Multiaddr>> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(peer)
-            .cloned()
-    }
-
-    /// Replaces what is known.
-    pub(crate) fn set(&self, peers: BTreeMap<PeerId, Vec<Multiaddr>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = peers;
     }
 }
 

@@ -80,6 +80,14 @@ impl Places {
         held
     }
 
+    /// What is held has changed.
+    pub(crate) fn forget(&self, manifest: &ManifestId) {
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(manifest);
+    }
+
     async fn look(&self, manifest: ManifestId) -> Result<Held, StoreError> {
         let placed = !self.store.places_of(&manifest)?.is_empty();
         let Some(record) = self.store.record(&manifest.into())?.filter(|_| placed) else {

@@ -39,12 +39,12 @@ pub(crate) async fn run(shared: Arc<Shared>, mut streams: mpsc::Receiver<Inbound
 
 async fn answer(shared: Arc<Shared>, mut inbound: InboundStream) {
     let (peer, protocol) = (inbound.peer, inbound.protocol);
-    let served = match shared.slots.take(peer, protocol) {
+    let served = match shared.slots.take(peer, protocol).await {
         None => refuse(&mut inbound).await,
         Some(_slot) => match protocol {
             StreamProtocol::Records => records::answer(&shared, &mut inbound.stream).await,
-            StreamProtocol::Holdings => holdings::answer(&shared, &mut inbound.stream).await,
-            StreamProtocol::Blobs => blobs::answer(&shared, &mut inbound.stream).await,
+            StreamProtocol::Holdings => holdings::answer(&shared, peer, &mut inbound.stream).await,
+            StreamProtocol::Blobs => blobs::answer(&shared, peer, &mut inbound.stream).await,
         },
     };
     if let Err(error) = served {

@@ -239,7 +239,6 @@ impl Session {
         }
         let (peer, update) = match news {
             News::Joined(peer) => {
-                self.parts.running.peer(peer);
                 let peer = self.key(peer);
                 return self.handle(Input::PeerJoined { peer });
             }
@@ -248,6 +247,7 @@ impl Session {
                 self.abort_all(peer);
                 return self.handle(Input::PeerLeft { peer });
             }
+            News::Nothing(peer) => (peer, Holdings::Nothing),
             News::Complete(peer) => (peer, Holdings::Complete),
             News::Shards { peer, first, bits } => (peer, Holdings::Shards { first, bits }),
             News::Partial {
@@ -299,6 +299,10 @@ impl Session {
         };
         self.parts.meter.now.bytes += payload;
         *self.shares.entry(peer).or_default() += payload;
+        if self.parts.spans.is_none() && self.parts.writer.is_large(item.shard) {
+            // It is verified and written: others may have it before it is durable.
+            self.parts.running.partial(item.shard, &item.groups.into());
+        }
         self.handle(Input::Verified {
             request,
             shard: item.shard,
@@ -523,9 +527,6 @@ impl Session {
     fn synced(&mut self, placed: &[ShardIndex]) {
         self.synced = Instant::now();
         self.parts.meter.now.files += u64::try_from(placed.len()).unwrap_or(0);
-        for (shard, groups) in self.parts.writer.partly() {
-            self.parts.running.partial(shard, groups);
-        }
         if !placed.is_empty() {
             self.parts.running.done(placed);
         }

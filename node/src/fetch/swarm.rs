@@ -1,7 +1,7 @@
 //! The swarm of one version: finds peers, asks each what it holds, and keeps listening.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -12,18 +12,15 @@ use opendag_protocol::{
     table::ShardIndex,
     wire::{GroupRanges, HoldingsRequest, HoldingsUpdate},
 };
-use tokio::{
-    sync::mpsc,
-    task::JoinSet,
-    time::{Instant, timeout},
-};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use crate::{
     ask,
     find::Finder,
     frames::{read_frame, write_frame},
     limits::{ANSWER_DEADLINE, FETCH_PEERS_MAX},
-    net::{Net, StreamProtocol},
+    members::Member,
+    net::{Net, PeerAddr, StreamProtocol},
     node::Shared,
 };
 
@@ -34,6 +31,14 @@ const NEWS_WAITING_MAX: usize = 256;
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// A peer that says nothing for so long may have nothing new to say: it is only checked by its transfers.
 const SILENCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// A peer that has nothing may have just begun to fetch too, and is listened to for so long.
+const NOTHING_MAX: Duration = Duration::from_secs(30);
+/// Peers that one peer may name: more than one fetch talks to.
+const NAMED_BY_ONE_MAX: usize = 64;
+/// Peers that were named and wait to be dialled.
+const NAMED_WAITING_MAX: usize = 256;
+/// Peers that are dialled at once because others named them: of liars' names most lead nowhere.
+const DIALS_MAX: usize = 16;
 /// Peers that are remembered while a fetch lasts.
 const PEERS_KNOWN_MAX: usize = 1024;
 
@@ -56,6 +61,8 @@ pub(super) enum News {
         shard: ShardIndex,
         groups: GroupRanges,
     },
+    /// It has nothing of what it said before.
+    Nothing(PeerId),
     /// Its stream ended.
     Left(PeerId),
 }
@@ -64,7 +71,7 @@ impl News {
     /// The peer, if it said that it holds something.
     pub(super) fn holder(&self) -> Option<PeerId> {
         match self {
-            Self::Joined(_) | Self::Left(_) => None,
+            Self::Joined(_) | Self::Nothing(_) | Self::Left(_) => None,
             Self::Complete(peer) | Self::Shards { peer, .. } | Self::Partial { peer, .. } => {
                 Some(*peer)
             }
@@ -99,6 +106,8 @@ impl Swarm {
             active: BTreeSet::new(),
             rest: BTreeMap::new(),
             banned: BTreeSet::new(),
+            named: VecDeque::new(),
+            dials: JoinSet::new(),
         };
         tasks.spawn(gather.run(finder, bans));
         Self {
@@ -128,6 +137,9 @@ struct Gather {
     active: BTreeSet<PeerId>,
     rest: BTreeMap<PeerId, Instant>,
     banned: BTreeSet<PeerId>,
+    /// Peers that others named, to be dialled.
+    named: VecDeque<PeerAddr>,
+    dials: JoinSet<Option<PeerId>>,
 }
 
 impl Gather {
@@ -137,7 +149,16 @@ impl Gather {
         loop {
             tokio::select! {
                 Some(peer) = finder.next() => self.candidate(peer, &mut listeners, &met),
-                Some(peer) = exchanged.recv() => self.candidate(peer, &mut listeners, &met),
+                Some(named) = exchanged.recv() => {
+                    if self.named.len() < NAMED_WAITING_MAX {
+                        self.named.push_back(named);
+                    }
+                }
+                Some(dialled) = self.dials.join_next() => {
+                    if let Ok(Some(peer)) = dialled {
+                        self.candidate(peer, &mut listeners, &met);
+                    }
+                }
                 Some(peer) = bans.recv() => { self.banned.insert(peer); }
                 Some(ended) = listeners.join_next() => {
                     if let Ok(peer) = ended {
@@ -148,6 +169,23 @@ impl Gather {
                 }
                 else => return,
             }
+            self.dial_named();
+        }
+    }
+
+    /// Dials peers that others named, a few at a time.
+    fn dial_named(&mut self) {
+        while self.dials.len() < DIALS_MAX
+            && let Some(named) = self.named.pop_front()
+        {
+            let (net, peer) = (self.net.clone(), named.peer);
+            if self.active.len() < FETCH_PEERS_MAX
+                && !self.active.contains(&peer)
+                && !self.banned.contains(&peer)
+            {
+                self.dials
+                    .spawn(async move { net.connect(named).await.is_ok().then_some(peer) });
+            }
         }
     }
 
@@ -155,7 +193,7 @@ impl Gather {
         &mut self,
         peer: PeerId,
         listeners: &mut JoinSet<PeerId>,
-        met: &mpsc::Sender<PeerId>,
+        met: &mpsc::Sender<PeerAddr>,
     ) {
         let resting = self
             .rest
@@ -189,7 +227,8 @@ struct Listener {
     manifest: ManifestId,
     peer: PeerId,
     tell: mpsc::Sender<News>,
-    met: mpsc::Sender<PeerId>,
+    /// Where the peers go that this one names.
+    met: mpsc::Sender<PeerAddr>,
 }
 
 impl Listener {
@@ -202,21 +241,30 @@ impl Listener {
         write_frame(&mut stream, &request, ANSWER_DEADLINE)
             .await
             .map_err(ask::AskError::Frame)?;
-        let mut joined = false;
+        let mut joined: Option<Option<Member>> = None;
+        let mut named = 0;
         let mut deadline = ANSWER_DEADLINE;
         while let Some(update) = read_frame(&mut stream, deadline)
             .await
             .map_err(ask::AskError::Frame)?
         {
             let news = match update {
-                HoldingsUpdate::Nothing => return Ok(()),
+                HoldingsUpdate::Nothing => {
+                    deadline = NOTHING_MAX;
+                    self.send(News::Nothing(peer)).await;
+                    continue;
+                }
                 HoldingsUpdate::Busy => return Err(ask::AskError::Busy),
                 HoldingsUpdate::Snapshot => {
-                    deadline = SILENCE_MAX;
+                    // Until then it may be waiting for its first bytes.
+                    deadline = deadline.max(NOTHING_MAX);
                     continue;
                 }
                 HoldingsUpdate::Peers(peers) => {
-                    self.meet(peers.into_iter().collect());
+                    for peer in peers.into_iter().take(NAMED_BY_ONE_MAX - named) {
+                        named += 1;
+                        self.meet(&peer);
+                    }
                     continue;
                 }
                 HoldingsUpdate::Complete => News::Complete(peer),
@@ -231,30 +279,21 @@ impl Listener {
                     groups: ranges.into_iter().collect(),
                 },
             };
-            if !joined {
-                joined = true;
+            if joined.is_none() {
+                joined = Some(self.shared.members.join(self.manifest, peer));
                 self.send(News::Joined(peer)).await;
             }
+            deadline = SILENCE_MAX;
             self.send(news).await;
         }
         Ok(())
     }
 
-    /// Gets to know peers that another peer named; never waits for them.
-    fn meet(&self, peers: Vec<opendag_protocol::wire::PeerAddr>) {
-        for named in peers {
-            let Some(address) = self.shared.peer_address(&named) else {
-                continue;
-            };
-            let (net, met, peer) = (self.net.clone(), self.met.clone(), address.peer);
-            tokio::spawn(async move {
-                if timeout(ANSWER_DEADLINE, net.connect(address))
-                    .await
-                    .is_ok_and(|met| met.is_ok())
-                {
-                    let _ = met.try_send(peer);
-                }
-            });
+    /// Gets to know a peer that another one named; never waits for it.
+    fn meet(&self, named: &opendag_protocol::wire::PeerAddr) {
+        if let Some(address) = self.shared.peer_address(named) {
+            // When many are waiting already, one less is no loss.
+            let _ = self.met.try_send(address);
         }
     }
 

@@ -131,7 +131,7 @@ impl Describe {
         match &news {
             News::Joined(peer) => self.peers.push(*peer),
             News::Left(peer) => self.peers.retain(|known| known != peer),
-            News::Complete(_) | News::Shards { .. } | News::Partial { .. } => {}
+            News::Nothing(_) | News::Complete(_) | News::Shards { .. } | News::Partial { .. } => {}
         }
         if self.news.len() < NEWS_KEPT_MAX {
             self.news.push(news);

@@ -383,13 +383,10 @@ impl Writer {
         self.dirty_bytes() >= DIRTY_BYTES_ENOUGH
     }
 
-    /// What is partly here, for other fetchers.
-    pub(super) fn partly(&self) -> Vec<(ShardIndex, GroupRanges)> {
-        let partials = self.state().partials.clone();
-        partials
-            .into_iter()
-            .map(|(shard, partial)| (shard, partial.have()))
-            .collect()
+    /// Does a shard come in parts, each of which is worth telling others of?
+    pub(super) fn is_large(&self, shard: ShardIndex) -> bool {
+        self.wanted(shard)
+            .is_some_and(|wanted| wanted.entry.size() > SMALL_BYTES_MAX)
     }
 
     /// The order for an item of the scheduler.

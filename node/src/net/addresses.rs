@@ -151,6 +151,34 @@ pub(super) fn is_reachable(addr: &Multiaddr, scope: Scope) -> bool {
     })
 }
 
+/// Which addresses of a connected peer others may be told: those that were dialled, and those where it
+/// says that it `listens` if it was `seen` at the same host. Never one that others could not dial, and
+/// never one of a host that the peer only names: that may be anybody's.
+pub(super) fn to_tell<'a>(
+    dialled: impl Iterator<Item = &'a Multiaddr>,
+    listens: &'a [Multiaddr],
+    seen: &[&Multiaddr],
+    scope: Scope,
+) -> Vec<Multiaddr> {
+    let host = |addr: &Multiaddr| match (ip_of(addr), scope) {
+        // On loopback there is one host.
+        (Some(ip), Scope::Loopback) if ip.is_loopback() => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        (ip, Scope::Loopback | Scope::Open) => ip,
+    };
+    let hosts: HashSet<_> = seen.iter().filter_map(|addr| host(addr)).collect();
+    let at_home = |addr: &&Multiaddr| host(addr).is_some_and(|host| hosts.contains(&host));
+    let mut told: Vec<Multiaddr> = Vec::new();
+    for addr in dialled.chain(listens.iter().filter(at_home)) {
+        let addr = without_peer(addr);
+        let fits = addr.len() <= ADDRESS_BYTES_MAX && Kind::of(&addr) != Kind::Other;
+        if fits && is_reachable(&addr, scope) && !told.contains(&addr) {
+            told.push(addr);
+        }
+    }
+    told.sort_by_key(Kind::of);
+    told
+}
+
 fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_public_v4(ip),

@@ -36,6 +36,11 @@ pub(super) enum Command {
     Peers {
         reply: oneshot::Sender<Vec<PeerInfo>>,
     },
+    /// Where others may reach some of the connected peers.
+    Reachable {
+        peers: Vec<PeerId>,
+        reply: oneshot::Sender<Vec<PeerAddr>>,
+    },
     /// Own listening addresses.
     Listening {
         reply: oneshot::Sender<Vec<Multiaddr>>,

@@ -187,6 +187,7 @@ impl Task {
             connection,
             Connection {
                 addr: addr.clone(),
+                dialled: endpoint.is_dialer(),
                 pings_lost: 0,
             },
         );

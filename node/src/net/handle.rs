@@ -154,6 +154,17 @@ impl Net {
             .unwrap_or_default()
     }
 
+    /// Where others may reach these peers, as far as they are connected and this node may tell: without
+    /// those of which it knows no such address.
+    ///
+    /// Only what a peer said of itself, and only where it has been seen: else strangers could make a
+    /// whole swarm knock at anybody's door.
+    pub async fn reachable(&self, peers: Vec<PeerId>) -> Vec<PeerAddr> {
+        self.ask(|reply| Command::Reachable { peers, reply })
+            .await
+            .unwrap_or_default()
+    }
+
     /// How often something was refused or dropped.
     #[must_use]
     pub fn counters(&self) -> NetCounters {

@@ -51,6 +51,7 @@ impl Task {
         }
         if let Some(state) = self.peers.get_mut(&peer) {
             state.agent = Some(quote(&info.agent_version));
+            state.listens = listen;
         }
         self.on_confirmed(peer);
     }

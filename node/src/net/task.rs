@@ -21,8 +21,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    HeadValidator, NetEvent, PeerInfo,
-    addresses::{AddressBook, Policy, is_reachable},
+    HeadValidator, NetEvent, PeerAddr, PeerInfo,
+    addresses::{AddressBook, Policy, is_reachable, to_tell},
     behaviour::{Behaviour, BehaviourEvent},
     bootstrap::{Bootstrap, Resolved},
     command::Command,
@@ -41,6 +41,8 @@ pub(super) struct Peer {
     pub(super) confirmed: bool,
     pub(super) since: Instant,
     pub(super) agent: Option<String>,
+    /// Where it says that it listens.
+    pub(super) listens: Vec<Multiaddr>,
     pub(super) rtt: Option<Duration>,
     pub(super) gossip: Pace,
 }
@@ -53,6 +55,7 @@ impl Peer {
             confirmed: false,
             since: Instant::now(),
             agent: None,
+            listens: Vec::new(),
             rtt: None,
             gossip: Pace::new(),
         }
@@ -63,6 +66,8 @@ impl Peer {
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) addr: Multiaddr,
+    /// Who made it: an address that was dialled leads to the peer.
+    pub(super) dialled: bool,
     /// Pings in a row without an answer.
     pub(super) pings_lost: u32,
 }
@@ -171,6 +176,10 @@ impl Task {
             Command::Verdict { id, verdict } => self.verdict(&id, verdict),
             Command::Peers { reply } => {
                 let _ = reply.send(self.peer_infos());
+            }
+            Command::Reachable { peers, reply } => {
+                let known = peers.into_iter().filter_map(|peer| self.reachable(peer));
+                let _ = reply.send(known.collect());
             }
             Command::Listening { reply } => {
                 let _ = reply.send(self.listening());
@@ -296,6 +305,21 @@ impl Task {
             .into_iter()
             .filter_map(|addr| addr.with_p2p(peer).ok())
             .collect()
+    }
+
+    /// See [`super::Net::reachable`].
+    fn reachable(&self, peer: PeerId) -> Option<PeerAddr> {
+        let state = self.peers.get(&peer).filter(|state| state.confirmed)?;
+        let connections = state.connections.values();
+        let dialled = connections.clone().filter(|connection| connection.dialled);
+        let seen: Vec<_> = connections.map(|connection| &connection.addr).collect();
+        let addrs = to_tell(
+            dialled.map(|connection| &connection.addr),
+            &state.listens,
+            &seen,
+            self.policy.scope(),
+        );
+        (!addrs.is_empty()).then_some(PeerAddr { peer, addrs })
     }
 
     fn peer_infos(&self) -> Vec<PeerInfo> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use libp2p::PeerId;
 use opendag_protocol::wire::{BlobItem, BlobRange, BlobsRequest, Status};
 use tokio::task::JoinHandle;
 
@@ -19,8 +20,12 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// The items of a request that are still to be answered.
 type Items = std::vec::IntoIter<BlobItem>;
 
-/// Answers one request. An item that is not here, or that changed on disk, gets *not found*.
-pub(super) async fn answer(shared: &Arc<Shared>, stream: &mut Stream) -> Result<(), FrameError> {
+/// Answers one request of `peer`. An item that is not here, or that changed on disk, gets *not found*.
+pub(super) async fn answer(
+    shared: &Arc<Shared>,
+    peer: PeerId,
+    stream: &mut Stream,
+) -> Result<(), FrameError> {
     let Some(request) = read_frame::<BlobsRequest>(stream, ANSWER_DEADLINE).await? else {
         return Ok(());
     };
@@ -34,9 +39,24 @@ pub(super) async fn answer(shared: &Arc<Shared>, stream: &mut Stream) -> Result<
         }
         // The next batch is read from disk while this one is sent.
         reading = read_batch(shared.clone(), items);
-        shared.upload.take(batch.len()).await;
-        write_bytes(stream, &batch, ANSWER_DEADLINE).await?;
-        shared.counters.sent(batch.len());
+        send(shared, peer, stream, &batch).await?;
+    }
+    Ok(())
+}
+
+/// Sends as the cap lets it pass, so that the first bytes do not wait for the last.
+async fn send(
+    shared: &Shared,
+    peer: PeerId,
+    stream: &mut Stream,
+    mut bytes: &[u8],
+) -> Result<(), FrameError> {
+    while !bytes.is_empty() {
+        let pass = shared.upload.share(peer, bytes.len()).await;
+        let (now, later) = bytes.split_at_checked(pass).unwrap_or((bytes, &[]));
+        write_bytes(stream, now, ANSWER_DEADLINE).await?;
+        shared.counters.sent(now.len());
+        bytes = later;
     }
     Ok(())
 }

@@ -24,6 +24,11 @@ impl Seen {
         match news {
             News::Joined(peer) => drop(self.0.insert(*peer, Claims::default())),
             News::Left(peer) => drop(self.0.remove(peer)),
+            News::Nothing(peer) => {
+                if let Some(claims) = self.0.get_mut(peer) {
+                    *claims = Claims::default();
+                }
+            }
             News::Complete(peer) => {
                 let claims = self.0.entry(*peer).or_default();
                 *claims = Claims {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::net::{
     Multiaddr, PeerId,
-    addresses::{AddressBook, Policy, Scope},
+    addresses::{AddressBook, Policy, Scope, to_tell},
     limits::{ADDRESSES_PER_PEER_MAX, Counters, TRUSTED_MAX},
 };
 
@@ -111,5 +111,46 @@ fn trust_and_memory_are_bounded() {
         known.last(),
         Some(&addr("/ip4/8.8.4.4/udp/1/quic-v1")),
         "TCP comes first"
+    );
+}
+
+/// What others are told of a peer that was seen at `seen`, dialled at `dialled` and says that it listens
+/// at `listens`.
+fn told(scope: Scope, dialled: &[&str], seen: &[&str], listens: &[&str]) -> Vec<Multiaddr> {
+    let parse = |texts: &[&str]| texts.iter().map(|text| addr(text)).collect::<Vec<_>>();
+    let (dialled, seen, listens) = (parse(dialled), parse(seen), parse(listens));
+    let seen: Vec<_> = seen.iter().chain(&dialled).collect();
+    to_tell(dialled.iter(), &listens, &seen, scope)
+}
+
+#[test]
+fn p6_s14_others_are_told_only_where_a_peer_was_seen() {
+    let listens: Vec<_> = PUBLIC.iter().chain(&INSIDE).copied().collect();
+    // A port that the peer called from is no address, and a host that it only names may be a victim.
+    let seen = ["/ip4/8.8.8.8/tcp/50000"];
+    assert_eq!(
+        told(Scope::Open, &[], &seen, &listens),
+        [addr(PUBLIC[0]), addr(PUBLIC[1])]
+    );
+    assert!(told(Scope::Open, &[], &seen, &PUBLIC[2..]).is_empty());
+    // Private ones never, wherever it was seen and whoever dialled it.
+    assert!(told(Scope::Open, &INSIDE, &INSIDE, &INSIDE).is_empty());
+    // What was dialled leads to it, and is told once.
+    assert_eq!(
+        told(Scope::Open, &PUBLIC[..1], &[], &PUBLIC[..1]),
+        [addr(PUBLIC[0])]
+    );
+    let long = format!("{}/p2p/{}", PUBLIC[0], PeerId::random());
+    assert_eq!(told(Scope::Open, &[&long], &[], &[]), [addr(PUBLIC[0])]);
+    assert!(told(Scope::Open, &["/ip4/8.8.8.8/tcp/1/ws"], &[], &[]).is_empty());
+}
+
+#[test]
+fn on_loopback_others_are_told_loopback_only() {
+    let seen = ["/ip4/127.0.0.1/tcp/50000"];
+    let listens = [PUBLIC[0], "/ip4/127.0.0.2/tcp/1", "/ip4/10.1.2.3/tcp/1"];
+    assert_eq!(
+        told(Scope::Loopback, &[], &seen, &listens),
+        [addr(listens[1])]
     );
 }
