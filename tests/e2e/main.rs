@@ -40,4 +40,6 @@ mod local;
 #[cfg(test)]
 mod story;
 #[cfg(test)]
+mod swarm;
+#[cfg(test)]
 mod versions;

@@ -6,11 +6,13 @@
 
 mod author;
 mod greedy;
+mod hungry;
 mod peer;
 mod serve;
 
 pub use author::{Author, Files, Version};
 pub use greedy::Greedy;
+pub use hungry::{Meal, compete};
 pub use peer::Peer;
 pub use serve::{Conduct, Counts, Library};
 

@@ -1,0 +1,129 @@
+//! Peers that read all they can get, over as many streams as each likes.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use futures::{AsyncReadExt, AsyncWriteExt};
+use opendag_node::net::{Net, NetConfig, StreamProtocol};
+use opendag_protocol::{
+    Hash,
+    wire::{BlobItem, BlobRange, BlobsRequest, BoundedVec, GroupRange, encode_frame},
+};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+/// After a stream is refused.
+const REFUSED_PAUSE: Duration = Duration::from_millis(20);
+/// Bytes that are read at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// How long they may take together.
+const READ_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// A blob and where it is to be had.
+#[derive(Clone, Copy, Debug)]
+pub struct Meal<'a> {
+    /// The network's name.
+    pub network: &'a str,
+    /// The address of the node that serves it.
+    pub address: &'a str,
+    /// The blob.
+    pub hash: Hash,
+}
+
+/// What each peer gets until all of them together have `bytes`, when they have so many streams. Nothing
+/// is verified.
+pub fn compete(meal: Meal<'_>, streams: &[usize], bytes: u64) -> Result<Vec<u64>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let read = read_all(meal, streams, bytes);
+    let shares = runtime.block_on(async { timeout(READ_TIME_MAX, read).await });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    shares.with_context(|| format!("{bytes} bytes did not come within {READ_TIME_MAX:?}"))?
+}
+
+async fn read_all(meal: Meal<'_>, streams: &[usize], bytes: u64) -> Result<Vec<u64>> {
+    let (tell, mut told) = mpsc::channel(64);
+    let (mut nets, mut tasks) = (Vec::new(), JoinSet::new());
+    for (seed, streams) in (0_u8..).zip(streams) {
+        let (net, inbound) = Net::start(config(meal.network, 100 + seed)?).await?;
+        let peer = net.dial(meal.address.parse()?).await?;
+        let count = Arc::new(AtomicU64::new(0));
+        nets.push((net.clone(), Arc::clone(&count), inbound));
+        for _ in 0..*streams {
+            let (net, count, tell) = (net.clone(), Arc::clone(&count), tell.clone());
+            tasks.spawn(async move {
+                loop {
+                    // A stream that ends, busy or done, is followed by the next.
+                    if let Ok(stream) = net.open(peer, StreamProtocol::Blobs).await {
+                        let _ = read_stream(stream, meal.hash, &count, &tell).await;
+                    }
+                    sleep(REFUSED_PAUSE).await;
+                }
+            });
+        }
+    }
+    let shares = || {
+        nets.iter()
+            .map(|(_, count, _)| count.load(Ordering::Relaxed))
+    };
+    while shares().sum::<u64>() < bytes {
+        told.recv().await.context("somebody reads")?;
+    }
+    Ok(shares().collect())
+}
+
+async fn read_stream(
+    mut stream: opendag_node::net::Stream,
+    hash: Hash,
+    count: &AtomicU64,
+    tell: &mpsc::Sender<()>,
+) -> Result<()> {
+    // As much as one request may name, so that no stream has a pause.
+    let piece = GroupRange {
+        first: 0,
+        count: 16,
+    };
+    let item = BlobItem::Range(BlobRange {
+        hash,
+        groups: piece,
+    });
+    let items = BoundedVec::take_from(&mut std::iter::repeat(item));
+    stream
+        .write_all(&encode_frame(&BlobsRequest { items })?)
+        .await?;
+    stream.flush().await?;
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let read = stream.read(&mut buffer).await?;
+        if read == 0 {
+            return Ok(());
+        }
+        count.fetch_add(u64::try_from(read)?, Ordering::Relaxed);
+        tell.send(()).await?;
+    }
+}
+
+fn config(network: &str, seed: u8) -> Result<NetConfig> {
+    Ok(NetConfig {
+        keypair_seed: [seed; 32],
+        network: network.to_owned(),
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse()?],
+        bootstrap: Vec::new(),
+        dht: false,
+        dht_server: false,
+        mdns: false,
+        validate_head: Arc::new(|_, _| None),
+    })
+}
