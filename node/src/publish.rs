@@ -4,6 +4,7 @@
 //! store → [`crate::announce`].
 
 mod describe;
+mod earlier;
 mod hash;
 mod version;
 pub(crate) mod walk;
@@ -31,7 +32,7 @@ use crate::{
     report::Reporter,
     resolve::ResolveError,
     selection::{GlobError, globs},
-    store::{HashError, KeyStoreError, PlaceKind, StoreError},
+    store::{HashError, KeyStoreError, PlaceKind, RootId, StoreError},
 };
 
 /// Why a publish failed. Nothing was announced then.
@@ -157,6 +158,14 @@ pub(crate) async fn publish(
     let signed = blocking(move || {
         let signed = version::sign(&shared_sign, &request_sign, &described, derived_from)?;
         version::keep(&shared_sign, &signed, &walk, kind, &files.hashed)?;
+        // Copies lie in another folder each time.
+        if kind == PlaceKind::Published
+            && let Err(error) = shared_sign
+                .store
+                .remember_hashed(RootId::of(&walk.root), files.known)
+        {
+            tracing::warn!(%error, "the next publish of this folder will read all files again");
+        }
         Ok(signed)
     })
     .await?;

@@ -1,14 +1,76 @@
 //! Versions of one dataset: which one a link means, now and after restarts.
 
-use std::fs;
+use std::{
+    fs::{self, File},
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, ensure};
 use opendag_tests::{
     Tree,
-    world::{number, text},
+    world::{Node, number, text},
 };
+use serde_json::Value;
 
 use crate::common::{ensure_equal, ensure_says, world};
+
+/// Publishes until nothing had to be read: what changed shortly before it was read is read again.
+fn publish_at_rest(node: &Node, folder: &Path) -> Result<Value> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let published = node.publish(folder, "data")?;
+        if number(&published, "bytes_read")? == 0 {
+            return Ok(published);
+        }
+        ensure!(Instant::now() < deadline, "read each time: {published}");
+    }
+}
+
+#[test]
+fn a_publish_reads_only_what_changed() -> Result<()> {
+    let world = world()?;
+    let folder = Tree::interesting(85).write(&world.path("folder"))?;
+    fs::write(folder.join("large.bin"), vec![7; 3 << 20])?;
+    let node = world.node("publisher");
+    let first = node.publish(&folder, "data")?;
+    ensure!(first["bytes_read"] == first["bytes"], "{first}");
+    let same = publish_at_rest(&node, &folder)?;
+    ensure!(same["manifest"] == first["manifest"] && same["new"] == false);
+
+    // Same size, same time of modification, other bytes.
+    let file = folder.join("large.bin");
+    let dated = fs::metadata(&file)?.modified()?;
+    fs::write(&file, vec![8; 3 << 20])?;
+    File::options()
+        .write(true)
+        .open(&file)?
+        .set_modified(dated)?;
+    let second = node.publish(&folder, "data")?;
+    ensure!(number(&second, "bytes_read")? == 3 << 20, "{second}");
+    ensure!(number(&second, "sequence")? == 1, "{second}");
+
+    // Other options give another version of the same files.
+    let rested = publish_at_rest(&node, &folder)?;
+    let path = folder.to_string_lossy();
+    let line = [
+        "publish",
+        &path,
+        "--name",
+        "data",
+        "--no-sha256",
+        "--no-chunk-maps",
+    ];
+    let without = node.run(line)?.ok()?.event("published")?;
+    ensure!(number(&without, "bytes_read")? == 0, "{without}");
+    ensure!(without["manifest"] != rested["manifest"], "{without}");
+    let with = node.publish(&folder, "data")?;
+    ensure!(with["manifest"] != without["manifest"], "{with}");
+
+    // What was put together of old and new hashes is right.
+    node.run(["verify", &text(&with, "manifest")?])?.ok()?;
+    Ok(())
+}
 
 #[test]
 fn a_second_publish_makes_the_next_version() -> Result<()> {

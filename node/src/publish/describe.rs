@@ -15,10 +15,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     PublishError, blocking,
-    hash::{Hashed, Hasher},
+    earlier::EarlierFiles,
+    hash::{Hashed, Hasher, Map},
     walk::{Found, Walk},
 };
-use crate::{node::Shared, ops::PublishRequest, report::Reporter, store::HashedFile};
+use crate::{
+    node::Shared,
+    ops::PublishRequest,
+    report::Reporter,
+    store::{HashedFile, HashedFiles},
+};
 
 /// The name of the card that is taken when the user names none.
 const CARD: &str = "README.md";
@@ -41,6 +47,8 @@ pub(super) struct Described {
 pub(super) struct Files {
     /// In the order of the walk.
     pub(super) hashed: Vec<HashedFile>,
+    /// What is remembered of them.
+    pub(super) known: HashedFiles,
     /// Bytes that were read; what is known already is not.
     pub(super) bytes_read: u64,
 }
@@ -60,12 +68,16 @@ pub(super) async fn describe(
     let mut writer = TableWriter::new();
     let mut blobs = Blobs::new(shared);
     let mut hashed = Vec::with_capacity(walk.files.len());
+    let mut earlier = EarlierFiles::open(shared, request, &walk.root).await?;
+    let mut known = HashedFiles::default();
     while let Some(batch) = batch(walk.files.get(hashed.len()..).unwrap_or_default()) {
         let range = hashed.len()..hashed.len() + batch;
+        let files = walk.files.get(range.clone()).unwrap_or_default();
+        let earlier = earlier.of(files).await?;
         let files = (Arc::clone(walk), Arc::clone(&hasher));
         let made = blocking(move || {
             let (walk, hasher) = files;
-            hasher.hash_all(walk.files.get(range).unwrap_or_default())
+            hasher.hash_all(walk.files.get(range).unwrap_or_default(), earlier)
         })
         .await?;
         for made in made {
@@ -73,6 +85,9 @@ pub(super) async fn describe(
                 break;
             };
             hashed.push(made.file);
+            if let Some(made) = &made.known {
+                known.push(&found.path, made);
+            }
             enter(&mut writer, &mut blobs, found, made).await?;
         }
     }
@@ -99,8 +114,12 @@ pub(super) async fn describe(
         totals,
         card,
     };
-    let bytes_read = hasher.bytes_read();
-    Ok((described, Files { hashed, bytes_read }))
+    let files = Files {
+        hashed,
+        known,
+        bytes_read: hasher.bytes_read(),
+    };
+    Ok((described, files))
 }
 
 /// How many of the next files are hashed together; `None` if there are none.
@@ -119,7 +138,7 @@ async fn enter(
     writer: &mut TableWriter,
     blobs: &mut Blobs<'_>,
     found: &Found,
-    Hashed { file, map }: Hashed,
+    Hashed { file, map, .. }: Hashed,
 ) -> Result<(), PublishError> {
     let mut fields = FileFields::new(found.path.clone(), file.size, file.hash);
     fields.sha256 = file.sha256;
@@ -127,16 +146,20 @@ async fn enter(
         .first_raw()
         .map(str::to_owned);
     let page = match map {
-        Some(map) if file.size <= PACKED_FILE_BYTES_MAX => {
+        Map::Made(map) if file.size <= PACKED_FILE_BYTES_MAX => {
             writer.push_with_map(FileEntry::new(fields)?, map)?
         }
-        Some(map) => {
+        Map::Made(map) => {
             let map = map.encode()?;
             fields.chunk_map = Some(map.id);
             blobs.push(map).await?;
             writer.push(FileEntry::new(fields)?)?
         }
-        None => writer.push(FileEntry::new(fields)?)?,
+        Map::Kept(map) => {
+            fields.chunk_map = Some(map);
+            writer.push(FileEntry::new(fields)?)?
+        }
+        Map::None => writer.push(FileEntry::new(fields)?)?,
     };
     match page {
         Some(page) => blobs.page(page).await,

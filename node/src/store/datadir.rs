@@ -81,7 +81,7 @@ impl DataDir {
             _lock: Arc::new(lock),
         };
         disk::remove_temporary_files(&data_dir.path)?;
-        for folder in ["keys", "quarantine"] {
+        for folder in ["keys", "quarantine", "hashed"] {
             disk::create_private_folder(&data_dir.path.join(folder))?;
             disk::remove_temporary_files(&data_dir.path.join(folder))?;
         }
@@ -123,6 +123,11 @@ impl DataDir {
 
     pub(crate) fn index_path(&self) -> PathBuf {
         self.path.join("index")
+    }
+
+    /// What the files of published folders were: a file for each folder. Nothing is lost with it but time.
+    pub(crate) fn hashed_path(&self) -> PathBuf {
+        self.path.join("hashed")
     }
 
     pub(crate) fn quarantine_path(&self) -> PathBuf {

@@ -167,6 +167,7 @@ impl Store {
             lock(&self.inner.roots).remove(&root);
             self.drop_rows(|found| found == root)?;
             index.write_all(Table::Roots, [(root.0.to_vec(), None)])?;
+            self.forget_hashed(root)?;
             if place.kind.is_ours() && self.is_copy(&place.root) {
                 freed = bytes_below(&place.root);
                 disk::remove_folder(&place.root)?;
