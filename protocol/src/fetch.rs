@@ -31,7 +31,6 @@ mod pace;
 mod peers;
 mod progress;
 mod queue;
-mod readers;
 mod requests;
 mod shard;
 mod shards;
@@ -45,7 +44,7 @@ pub use progress::{PeerBytes, Progress, Why};
 
 use peers::Peers;
 use requests::Request;
-use shards::{Shards, Slot};
+use shards::Shards;
 
 /// A peer, as the caller numbers them. One peer keeps its key for the whole fetch, also when it
 /// leaves and comes back: what it did wrong is remembered under it.
@@ -162,8 +161,7 @@ pub enum Input {
         /// How.
         end: End,
     },
-    /// A reader waits for these groups: ask for them next, and where they are on their way from a
-    /// peer that is late with them, ask another as well.
+    /// A reader waits for these groups: ask for them next.
     Prioritise {
         /// The shard.
         shard: ShardIndex,
@@ -249,10 +247,6 @@ enum Timer {
     Request(RequestId),
     /// Is there anything to ask twice?
     Endgame,
-    /// Is there anything for peers that were idle?
-    Idle,
-    /// Is a reader waiting for a slow peer?
-    Readers,
 }
 
 /// The scheduler of one fetch.
@@ -270,10 +264,6 @@ pub struct Fetch {
     /// When it was last called.
     called_at: Time,
     endgame_at: Option<Time>,
-    idle_at: Option<Time>,
-    readers_at: Option<Time>,
-    /// What readers wait for.
-    readers: VecDeque<(Slot, GroupRange)>,
     completed: bool,
     received_bytes: u64,
     wasted_bytes: u64,
@@ -294,9 +284,6 @@ impl Fetch {
             timers: BTreeSet::new(),
             called_at: Time::ZERO,
             endgame_at: None,
-            idle_at: None,
-            readers_at: None,
-            readers: VecDeque::new(),
             completed: false,
             received_bytes: 0,
             wasted_bytes: 0,
@@ -331,7 +318,7 @@ impl Fetch {
             Input::Alive { request } => self.alive(now, request),
             Input::ItemMissing { request, shard } => self.item_missing(now, request, shard),
             Input::Ended { request, end } => self.ended(now, request, end),
-            Input::Prioritise { shard, groups } => self.prioritise(now, shard, groups),
+            Input::Prioritise { shard, groups } => self.shards.prioritise(shard, groups),
             Input::LocalLost { shard, groups } => self.local_lost(shard, groups),
         }
         self.fill(now);
@@ -360,8 +347,6 @@ impl Fetch {
                 Timer::Peer(peer) => self.peer_timer(now, peer),
                 Timer::Request(request) => self.request_timer(now, request),
                 Timer::Endgame => self.endgame(now),
-                Timer::Idle => self.idle_timer(),
-                Timer::Readers => self.readers_timer(now),
             }
         }
         self.fill(now);

@@ -22,7 +22,11 @@ pub(crate) fn enter() -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         flags.extend(["--user", "--map-root-user"]);
     }
-    let up = "ip link set lo up && exec \"$@\"";
+    // Names of namespaces are files that all of the machine shares: workloads with a link make their own.
+    // The first process of a namespace gets no signal that it does not handle: the shell does, and its end
+    // is the end of all.
+    let up = "mkdir -p /run/netns && mount -t tmpfs none /run/netns; ip link set lo up || exit 1
+trap 'exit 130' INT TERM; \"$@\" & wait $!";
     let probe = Command::new("unshare")
         .args(&flags)
         .args(["sh", "-c", up, "sh", "true"])

@@ -9,8 +9,6 @@
     clippy::print_stderr,
     reason = "a command that prints its figures"
 )]
-#![allow(dead_code, reason = "temporary")]
-
 mod isolate;
 mod options;
 mod peers;

@@ -4,7 +4,9 @@ pub(crate) mod aria2;
 pub(crate) mod libtorrent;
 pub(crate) mod limit;
 pub(crate) mod opendag;
+pub(crate) mod rqbit;
 pub(crate) mod rsync;
+pub(crate) mod sendme;
 
 use std::{
     ffi::OsStr,

@@ -131,7 +131,8 @@ impl Comparison<'_> {
     }
 }
 
-fn figures(seconds: f64, speed: f64, fetch: Used, seed: Used) -> Run {
+/// The figures of one measured transfer.
+pub(crate) fn figures(seconds: f64, speed: f64, fetch: Used, seed: Used) -> Run {
     Run::default()
         .with("seconds", seconds)
         .with("MB/s", speed)

@@ -1,6 +1,12 @@
 //! The workloads of the issue, by name.
 
+mod capped;
+mod link;
+mod memory;
+mod publish;
+mod swarm;
 mod trees;
+mod versions;
 
 use std::{fs, path::PathBuf};
 
@@ -10,7 +16,8 @@ use tempfile::TempDir;
 use crate::{
     options::Options,
     peers::{
-        Peer, aria2::Aria2, libtorrent::Libtorrent, limit::Limit, opendag::OpenDag, rsync::Rsync,
+        Peer, aria2::Aria2, libtorrent::Libtorrent, limit::Limit, opendag::OpenDag, rqbit::Rqbit,
+        rsync::Rsync, sendme::Sendme,
     },
     report::Report,
 };
@@ -26,7 +33,17 @@ pub(crate) struct Bench<'a> {
 type Run = fn(&Bench<'_>) -> Result<Report>;
 
 /// All workloads.
-const ALL: &[(&str, Run)] = &[("B2", trees::one_file)];
+const ALL: &[(&str, Run)] = &[
+    ("B1", publish::in_place),
+    ("B2", trees::one_file),
+    ("B3", trees::small_files),
+    ("B4", trees::documentation),
+    ("B5", capped::three_seeds),
+    ("B6", capped::eight_fetchers),
+    ("B7", link::lossy_link),
+    ("B8", versions::next_version),
+    ("B9", memory::many_shards),
+];
 
 /// Their names.
 pub(crate) fn names() -> Vec<&'static str> {
@@ -67,6 +84,8 @@ impl Bench<'_> {
             Box::new(Aria2),
             Box::new(Rsync),
             Box::new(Libtorrent),
+            Box::new(Rqbit),
+            Box::new(Sendme),
         ];
         all.into_iter()
             .filter(|peer| self.options.wants(peer.name()))

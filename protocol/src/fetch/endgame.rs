@@ -12,8 +12,6 @@ const TICK: Duration = Duration::from_millis(250);
 const QUIET: Duration = Duration::from_millis(2500);
 /// What asking twice must save.
 const GAIN_MIN: Duration = Duration::from_millis(500);
-/// Idle peers that are looked at each time in all: the others have their turn later.
-const LOOKS_MAX: usize = 4096;
 /// What an unproven peer is expected to need.
 const UNPROVEN: Duration = Duration::from_secs(2);
 
@@ -41,9 +39,8 @@ impl Fetch {
             .filter_map(|(id, request)| Some((*id, self.expected(now, request)?)))
             .filter(|(_, expected)| *expected > GAIN_MIN)
             .collect();
-        let looks = LOOKS_MAX / late.len().max(1);
         for (id, expected) in late {
-            self.ask_twice(now, id, expected, looks);
+            self.ask_twice(now, id, expected);
         }
     }
 
@@ -71,7 +68,7 @@ impl Fetch {
     }
 
     /// How long a request will still take; `Duration::MAX` if its peer went quiet.
-    pub(super) fn expected(&self, now: Time, request: &Request) -> Option<Duration> {
+    fn expected(&self, now: Time, request: &Request) -> Option<Duration> {
         let peer = self.peers.get(request.peer)?;
         let quiet = peer
             .pace
@@ -86,15 +83,14 @@ impl Fetch {
     }
 
     /// Asks the best idle peer for what a request still has to bring, if that saves time.
-    fn ask_twice(&mut self, now: Time, id: RequestId, expected: Duration, looks: usize) {
-        let candidates = self.peers.turn(looks);
+    fn ask_twice(&mut self, now: Time, id: RequestId, expected: Duration) {
         let Some(request) = self.requests.get(&id) else {
             return;
         };
         let free = self.peers.budget(super::peers::Class::Fast);
-        let best = candidates
-            .iter()
-            .filter_map(|key| Some((*key, self.peers.get(*key)?)))
+        let best = self
+            .peers
+            .idle()
             .filter(|(key, peer)| *key != request.peer && peer.resting_until().is_none())
             .filter_map(|(key, peer)| {
                 let (parts, bytes) = self.held_parts(peer, request);
@@ -111,14 +107,7 @@ impl Fetch {
         }
     }
 
-    /// Asks a peer for what another request, or a part of it, is late with.
-    pub(super) fn twin(
-        &mut self,
-        now: Time,
-        id: RequestId,
-        key: PeerKey,
-        parts: &[(Slot, GroupRange)],
-    ) {
+    fn twin(&mut self, now: Time, id: RequestId, key: PeerKey, parts: &[(Slot, GroupRange)]) {
         let twin = RequestId(self.requests_made);
         if let Some(request) = self.requests.get_mut(&id) {
             request.twin = Some(twin);

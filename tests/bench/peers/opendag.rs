@@ -59,7 +59,9 @@ impl Peer for OpenDag {
 
 /// The node, running on a host.
 pub(crate) fn on(node: Node, host: &Host) -> Node {
-    let node = node.listening(&format!("/ip4/{}/tcp/0", host.address));
+    let ip = &host.address;
+    // Both transports, as a node listens by default.
+    let node = node.listening(&format!("/ip4/{ip}/tcp/0,/ip4/{ip}/udp/0/quic-v1"));
     if host.wrapper.is_empty() {
         return node;
     }
@@ -103,8 +105,8 @@ pub(crate) fn fetch_command(
 ) -> Result<Command> {
     let target = target.to_str().context("a folder with a plain name")?;
     let mut args = vec!["--json", "fetch", link, "-o", target];
-    for seed in seeds {
-        args.extend(["--peer", seed.address()?]);
+    for address in seeds.iter().flat_map(|seed| &seed.addresses) {
+        args.extend(["--peer", address]);
     }
     Ok(node.command(args))
 }
