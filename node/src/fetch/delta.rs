@@ -47,10 +47,9 @@ const CHUNKS_AT_ONCE: u64 = 1 << 19;
 const SMALL_BYTES_AT_ONCE: u64 = 64 * 1024 * 1024;
 /// A file is assembled if at least one in so many of its bytes is here.
 const WORTH: u64 = 8;
-/// Chunk maps may cost one in so many bytes of the version before it is known that they help.
+/// Packs of chunk maps may cost one in so many bytes of the version before it is known that they help; one is always
+/// tried.
 const MAPS_SHARE: u64 = 100;
-/// So many bytes of maps are always tried.
-const MAPS_BYTES_MIN: u64 = 256 * 1024;
 /// Other files of older versions are read up to so many times the bytes that are still missing.
 const OTHERS_READ: u64 = 8;
 
@@ -62,6 +61,8 @@ pub(super) struct Delta {
     older: Arc<Older>,
     /// Files to look at, by number.
     queue: VecDeque<Wanted>,
+    /// Files to look at if the maps of others help.
+    deferred: Vec<Wanted>,
     cancel: CancellationToken,
     /// Bytes of maps that may be asked for before they prove useful.
     allowance: u64,
@@ -119,8 +120,9 @@ impl Delta {
             index,
             older,
             queue,
+            deferred: Vec::new(),
             cancel: cancel.clone(),
-            allowance: (version.manifest().bytes() / MAPS_SHARE).max(MAPS_BYTES_MIN),
+            allowance: version.manifest().bytes() / MAPS_SHARE,
             asked_bytes: 0,
             looked_bytes: 0,
             found_bytes: 0,
@@ -130,6 +132,9 @@ impl Delta {
 
     /// The next files that are worth assembling, with what is here of them; perhaps none. `None`: that was all.
     pub(super) async fn next(&mut self, peers: &[PeerId]) -> Result<Option<Found>, FetchError> {
+        if self.queue.is_empty() && self.helps() {
+            self.queue = std::mem::take(&mut self.deferred).into();
+        }
         if self.queue.is_empty() {
             return Ok(None);
         }
@@ -172,11 +177,15 @@ impl Delta {
             let on_page = rest.partition_point(|wanted| wanted.shard.0 < page_ref.shards().end);
             let (some, more) = rest.split_at(on_page.max(1));
             rest = more;
-            let mut want = Wants::new(page_ref, page, some);
-            if want.has_pack() && !self.allows(want.pack_bytes) {
-                want.drop_pack();
+            wants.push(Wants::new(page_ref, page, some));
+        }
+        // The cheapest first: they tell whether the others are worth it.
+        wants.sort_by_key(|want| want.pack_bytes);
+        let mut later = HashSet::new();
+        for want in wants.iter_mut().filter(|want| want.has_pack()) {
+            if !self.allows(want.pack_bytes) {
+                later.extend(want.drop_pack());
             }
-            wants.push(want);
         }
         let source = maps::Source {
             shared: &self.shared,
@@ -189,18 +198,30 @@ impl Delta {
         for want in &wants {
             want.read(&self.shared, &mut maps).await?;
         }
-        let with_map = |wanted: Wanted| maps.remove(&wanted.shard).map(|map| (wanted, map));
-        Ok(files.into_iter().filter_map(with_map).collect())
+        let mut with_map = Vec::new();
+        for wanted in files {
+            match maps.remove(&wanted.shard) {
+                Some(map) => with_map.push((wanted, map)),
+                None if later.contains(&wanted.shard) => self.deferred.push(wanted),
+                None => {}
+            }
+        }
+        Ok(with_map)
     }
 
-    /// Until maps have shown that they help, they may cost a small share of the version only.
+    /// Until maps have shown that they help, packs may cost a small share of the version only; one is always tried.
     fn allows(&mut self, bytes: u64) -> bool {
-        let helps = self.looked_bytes > 0 && self.found_bytes >= self.looked_bytes / WORTH;
-        let allowed = helps || self.asked_bytes.saturating_add(bytes) <= self.allowance;
+        let asked = self.asked_bytes.saturating_add(bytes);
+        let allowed = self.helps() || self.asked_bytes == 0 || asked <= self.allowance;
         if allowed {
-            self.asked_bytes = self.asked_bytes.saturating_add(bytes);
+            self.asked_bytes = asked;
         }
         allowed
+    }
+
+    /// Did the maps that were got find some of their files?
+    const fn helps(&self) -> bool {
+        self.looked_bytes > 0 && self.found_bytes >= self.looked_bytes / WORTH
     }
 
     /// As many files as are assembled together, at least one.

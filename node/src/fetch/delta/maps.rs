@@ -18,7 +18,7 @@ const ASKED_AT_ONCE: usize = 8;
 /// Peers that are asked for one map.
 const PEERS_ASKED_MAX: usize = 3;
 /// A pack is worth asking for if the changed files of its page have so many times its bytes.
-const PACK_WORTH: u64 = 4;
+const PACK_WORTH: u64 = 2;
 
 /// Whom to ask, and where to keep it.
 pub(super) struct Source<'a> {
@@ -71,9 +71,9 @@ impl Wants {
         self.pack.is_some()
     }
 
-    /// Does without the pack.
-    pub(super) fn drop_pack(&mut self) {
-        self.pack = None;
+    /// Does without the pack. Answers the files that it would be for.
+    pub(super) fn drop_pack(&mut self) -> Vec<ShardIndex> {
+        self.pack.take().map(|(_, files)| files).unwrap_or_default()
     }
 
     /// The blobs that hold the maps.
