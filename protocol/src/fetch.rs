@@ -31,6 +31,7 @@ mod pace;
 mod peers;
 mod progress;
 mod queue;
+mod readers;
 mod requests;
 mod shard;
 mod shards;
@@ -44,7 +45,7 @@ pub use progress::{PeerBytes, Progress, Why};
 
 use peers::Peers;
 use requests::Request;
-use shards::Shards;
+use shards::{Shards, Slot};
 
 /// A peer, as the caller numbers them. One peer keeps its key for the whole fetch, also when it
 /// leaves and comes back: what it did wrong is remembered under it.
@@ -161,7 +162,8 @@ pub enum Input {
         /// How.
         end: End,
     },
-    /// A reader waits for these groups: ask for them next.
+    /// A reader waits for these groups: ask for them next, and where they are on their way from a
+    /// peer that is late with them, ask another as well.
     Prioritise {
         /// The shard.
         shard: ShardIndex,
@@ -247,6 +249,10 @@ enum Timer {
     Request(RequestId),
     /// Is there anything to ask twice?
     Endgame,
+    /// Is there anything for peers that were idle?
+    Idle,
+    /// Is a reader waiting for a slow peer?
+    Readers,
 }
 
 /// The scheduler of one fetch.
@@ -264,6 +270,10 @@ pub struct Fetch {
     /// When it was last called.
     called_at: Time,
     endgame_at: Option<Time>,
+    idle_at: Option<Time>,
+    readers_at: Option<Time>,
+    /// What readers wait for.
+    readers: VecDeque<(Slot, GroupRange)>,
     completed: bool,
     received_bytes: u64,
     wasted_bytes: u64,
@@ -284,6 +294,9 @@ impl Fetch {
             timers: BTreeSet::new(),
             called_at: Time::ZERO,
             endgame_at: None,
+            idle_at: None,
+            readers_at: None,
+            readers: VecDeque::new(),
             completed: false,
             received_bytes: 0,
             wasted_bytes: 0,
@@ -318,7 +331,7 @@ impl Fetch {
             Input::Alive { request } => self.alive(now, request),
             Input::ItemMissing { request, shard } => self.item_missing(now, request, shard),
             Input::Ended { request, end } => self.ended(now, request, end),
-            Input::Prioritise { shard, groups } => self.shards.prioritise(shard, groups),
+            Input::Prioritise { shard, groups } => self.prioritise(now, shard, groups),
             Input::LocalLost { shard, groups } => self.local_lost(shard, groups),
         }
         self.fill(now);
@@ -347,6 +360,8 @@ impl Fetch {
                 Timer::Peer(peer) => self.peer_timer(now, peer),
                 Timer::Request(request) => self.request_timer(now, request),
                 Timer::Endgame => self.endgame(now),
+                Timer::Idle => self.idle_timer(),
+                Timer::Readers => self.readers_timer(now),
             }
         }
         self.fill(now);

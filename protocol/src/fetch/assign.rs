@@ -1,12 +1,21 @@
 //! Who is asked for what, whenever there is room.
 
+use std::time::Duration;
+
 use super::{
-    Fetch, Output, PeerKey,
+    Fetch, Output, PeerKey, Timer,
     peers::Class,
     shard::{Room, Take},
     shards::Slot,
 };
 use crate::{time::Time, wire::GroupRange};
+
+/// Idle peers that are looked at with each event, where there are many,
+const IDLE_TURN: usize = 4;
+/// and so often when nothing happens,
+const IDLE_TICK: Duration = Duration::from_millis(5);
+/// so many at once: ten thousand within a second.
+const IDLE_TICK_TURN: usize = 64;
 
 /// What came of looking for something to ask of a peer.
 enum Plan {
@@ -21,6 +30,7 @@ impl Fetch {
     /// A peer that is next but finds too little room waits for it, and the others with it: else
     /// small requests would take the room away for ever.
     pub(super) fn fill(&mut self, now: Time) {
+        self.see_idle(now);
         let mut slow_is_open = true;
         while self.requests.len() < self.config.requests_max {
             let slow = if slow_is_open {
@@ -51,6 +61,32 @@ impl Fetch {
             }
         }
         self.watch_endgame(now);
+        self.watch_readers(now);
+    }
+
+    /// Looks at some of the idle peers if there may be something for them and there is room.
+    fn see_idle(&mut self, now: Time) {
+        if !self.peers.has_unseen() {
+            return;
+        }
+        if self.shards.is_all_asked() {
+            return self.peers.forget_unseen();
+        }
+        let has_room = self.requests.len() < self.config.requests_max
+            && self.peers.budget(Class::Fast) >= self.config.piece_bytes;
+        if has_room {
+            self.peers.see_some(IDLE_TURN, &mut self.steps);
+        }
+        if has_room && self.idle_at.is_none() && self.peers.has_unseen() {
+            self.idle_at = Some(now + IDLE_TICK);
+            self.timers.insert((now + IDLE_TICK, Timer::Idle));
+        }
+    }
+
+    /// Looks at more of the idle peers when nothing happens.
+    pub(super) fn idle_timer(&mut self) {
+        self.idle_at = None;
+        self.peers.see_some(IDLE_TICK_TURN, &mut self.steps);
     }
 
     /// Gathers what to ask of a peer: at least one item, up to `aim` bytes.

@@ -1,8 +1,10 @@
 //! The invariants of the whole machine, checked at once: for simulations, fuzzing and tests.
 
+use std::collections::BTreeMap;
+
 use thiserror::Error;
 
-use super::{Fetch, PeerKey, RequestId, Timer};
+use super::{Fetch, PeerKey, RequestId, Timer, shards::Slot};
 use crate::{table::ShardIndex, wire::GroupRanges};
 
 /// An invariant that does not hold: a defect of the scheduler.
@@ -41,17 +43,16 @@ impl Fetch {
         {
             return Err(Broken::InFlight);
         }
+        let mut asked: BTreeMap<Slot, GroupRanges> = BTreeMap::new();
+        for (slot, left) in self.requests.values().flat_map(|request| &request.left) {
+            asked.entry(*slot).or_default().insert_all(&left.groups);
+        }
         let (mut bytes, mut done) = (0u64, 0);
         for slot in self.shards.slots() {
             let index = self.shards.index(slot);
             let size = self.shards.size(slot);
             let wanted = self.shards.wanted(slot).ok_or(Broken::Wanted(index))?;
-            let mut asked = GroupRanges::new();
-            for request in self.requests.values() {
-                if let Some(left) = request.left.get(&slot) {
-                    asked.insert_all(&left.groups);
-                }
-            }
+            let asked = asked.remove(&slot).unwrap_or_default();
             let mut forgotten = self.shards.missing(slot, &self.shards.whole(slot));
             if self.shards.is_small(slot) {
                 bytes += if self.shards.is_done(slot) { size } else { 0 };

@@ -51,18 +51,7 @@ impl Bits {
         if at >= self.len || self.contains(at) {
             return false;
         }
-        if self.levels.is_empty() {
-            self.make();
-        }
-        let mut at = at;
-        for level in &mut self.levels {
-            let (index, bit) = (at / WORD_BITS, at % WORD_BITS);
-            if let Some(word) = level.get_mut(index) {
-                *word |= 1 << bit;
-            }
-            at = index;
-        }
-        self.ones += 1;
+        self.insert_word(at / WORD_BITS, 1 << (at % WORD_BITS));
         true
     }
 
@@ -87,22 +76,55 @@ impl Bits {
         true
     }
 
-    /// Adds a range; returns what of it is new. Costs little where nothing is.
-    pub(super) fn insert_range(&mut self, range: Range<usize>) -> Vec<usize> {
-        let (mut new, mut at) = (Vec::new(), range.start);
-        let end = range.end.min(self.len);
+    /// Adds a range; returns what of it is new, as ranges. Costs a step for 64 positions.
+    pub(super) fn insert_range(&mut self, range: Range<usize>) -> Vec<Range<usize>> {
+        let mut new: Vec<Range<usize>> = Vec::new();
+        let (mut at, end) = (range.start, range.end.min(self.len));
         while at < end {
-            let next = (at / WORD_BITS + 1) * WORD_BITS;
-            let known = self.word(0, at / WORD_BITS);
-            if known != u64::MAX {
-                new.extend((at..next.min(end)).filter(|at| (known >> (at % WORD_BITS)) & 1 == 0));
+            let index = at / WORD_BITS;
+            let stop = ((index + 1) * WORD_BITS).min(end);
+            let asked = (u64::MAX >> (WORD_BITS - (stop - at))) << (at % WORD_BITS);
+            let fresh = asked & !self.word(0, index);
+            self.insert_word(index, fresh);
+            let mut left = fresh;
+            while left != 0 {
+                let first = trailing_zeros(left);
+                let count = trailing_zeros(!(left >> first)).min(WORD_BITS - first);
+                let start = index * WORD_BITS + first;
+                match new.last_mut() {
+                    Some(last) if last.end == start => last.end = start + count,
+                    _ => new.push(start..start + count),
+                }
+                left &= u64::MAX
+                    .checked_shl(u32::try_from(first + count).unwrap_or(64))
+                    .unwrap_or(0);
             }
-            at = next;
-        }
-        for at in &new {
-            self.insert(*at);
+            at = stop;
         }
         new
+    }
+
+    /// Adds bits, none of which is there, to a word.
+    fn insert_word(&mut self, index: usize, fresh: u64) {
+        if fresh == 0 {
+            return;
+        }
+        if self.levels.is_empty() {
+            self.make();
+        }
+        let (mut index, mut bits) = (index, fresh);
+        for level in &mut self.levels {
+            let Some(word) = level.get_mut(index) else {
+                break;
+            };
+            let was = *word;
+            *word |= bits;
+            if was != 0 {
+                break;
+            }
+            (index, bits) = (index / WORD_BITS, 1 << (index % WORD_BITS));
+        }
+        self.ones += usize::try_from(fresh.count_ones()).unwrap_or(0);
     }
 
     /// A word of a level; level 0 holds the positions.
@@ -150,11 +172,14 @@ impl Bits {
 
     /// All positions, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        let mut next = 0;
-        std::iter::from_fn(move || {
-            let at = self.first_in(next..self.len, &mut 0)?;
-            next = at + 1;
-            Some(at)
+        let words = self.levels.first().into_iter().flatten();
+        words.enumerate().flat_map(|(index, word)| {
+            let mut left = *word;
+            std::iter::from_fn(move || {
+                let at = (left != 0).then(|| index * WORD_BITS + trailing_zeros(left));
+                left &= left.wrapping_sub(1);
+                at
+            })
         })
     }
 }

@@ -161,7 +161,7 @@ impl Claims {
 
 impl Part {
     /// Adds groups; returns the whole pieces that are new.
-    fn add(&mut self, slot: Slot, ranges: &GroupRanges, shards: &Shards) -> Vec<usize> {
+    fn add(&mut self, slot: Slot, ranges: &GroupRanges, shards: &Shards) -> Vec<Range<usize>> {
         let mut new = Vec::new();
         let mut crumbs = std::mem::take(&mut self.crumbs);
         crumbs.insert_all(ranges);

@@ -12,6 +12,8 @@ const TICK: Duration = Duration::from_millis(250);
 const QUIET: Duration = Duration::from_millis(2500);
 /// What asking twice must save.
 const GAIN_MIN: Duration = Duration::from_millis(500);
+/// Idle peers that are looked at each time in all: the others have their turn later.
+const LOOKS_MAX: usize = 4096;
 /// What an unproven peer is expected to need.
 const UNPROVEN: Duration = Duration::from_secs(2);
 
@@ -39,8 +41,9 @@ impl Fetch {
             .filter_map(|(id, request)| Some((*id, self.expected(now, request)?)))
             .filter(|(_, expected)| *expected > GAIN_MIN)
             .collect();
+        let looks = LOOKS_MAX / late.len().max(1);
         for (id, expected) in late {
-            self.ask_twice(now, id, expected);
+            self.ask_twice(now, id, expected, looks);
         }
     }
 
@@ -68,7 +71,7 @@ impl Fetch {
     }
 
     /// How long a request will still take; `Duration::MAX` if its peer went quiet.
-    fn expected(&self, now: Time, request: &Request) -> Option<Duration> {
+    pub(super) fn expected(&self, now: Time, request: &Request) -> Option<Duration> {
         let peer = self.peers.get(request.peer)?;
         let quiet = peer
             .pace
@@ -83,14 +86,15 @@ impl Fetch {
     }
 
     /// Asks the best idle peer for what a request still has to bring, if that saves time.
-    fn ask_twice(&mut self, now: Time, id: RequestId, expected: Duration) {
+    fn ask_twice(&mut self, now: Time, id: RequestId, expected: Duration, looks: usize) {
+        let candidates = self.peers.turn(looks);
         let Some(request) = self.requests.get(&id) else {
             return;
         };
         let free = self.peers.budget(super::peers::Class::Fast);
-        let best = self
-            .peers
-            .idle()
+        let best = candidates
+            .iter()
+            .filter_map(|key| Some((*key, self.peers.get(*key)?)))
             .filter(|(key, peer)| *key != request.peer && peer.resting_until().is_none())
             .filter_map(|(key, peer)| {
                 let (parts, bytes) = self.held_parts(peer, request);
@@ -107,7 +111,14 @@ impl Fetch {
         }
     }
 
-    fn twin(&mut self, now: Time, id: RequestId, key: PeerKey, parts: &[(Slot, GroupRange)]) {
+    /// Asks a peer for what another request, or a part of it, is late with.
+    pub(super) fn twin(
+        &mut self,
+        now: Time,
+        id: RequestId,
+        key: PeerKey,
+        parts: &[(Slot, GroupRange)],
+    ) {
         let twin = RequestId(self.requests_made);
         if let Some(request) = self.requests.get_mut(&id) {
             request.twin = Some(twin);

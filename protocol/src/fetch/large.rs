@@ -33,8 +33,8 @@ pub(super) struct Large {
     wanted: Wanted,
     pieces: usize,
     started: bool,
-    /// Pieces that others had first.
-    foreign: usize,
+    /// Groups that others had first.
+    foreign: u64,
     urgent: GroupRanges,
 }
 
@@ -92,17 +92,28 @@ impl Large {
     }
 
     /// One more peer claims these pieces.
-    pub(super) fn gain(&mut self, pieces: &[usize]) {
-        for piece in pieces {
-            let is_here = self.have.contains_all(self.groups_of(*piece));
-            self.foreign += usize::from(!is_here);
-            self.wanted.gain(*piece, is_here);
+    pub(super) fn gain(&mut self, pieces: &[Range<usize>]) {
+        for range in pieces {
+            // It has what was asked for here when nobody claimed it: it asked for it too, earlier.
+            let mut fresh = self.wanted.fresh(range);
+            let is_coming = |piece| {
+                !self.wanted.contains(piece) && !self.have.contains_all(self.groups_of(piece))
+            };
+            if fresh.any(is_coming) {
+                self.wanted.leave();
+            }
+            self.wanted.gain(range.clone());
         }
     }
 
-    /// Do others bring more of it into the swarm than this node?
-    pub(super) fn is_foreign(&self) -> bool {
-        self.foreign > to_usize(self.have.len_groups() / self.piece_groups)
+    /// Others have these pieces. Do they bring more of it into the swarm than this node?
+    pub(super) fn is_foreign(&mut self, pieces: &[Range<usize>]) -> bool {
+        for range in pieces {
+            let groups = self.groups_between(range);
+            let here = self.have.intersect(&groups.into()).len_groups();
+            self.foreign = self.foreign.saturating_add(groups.count - here);
+        }
+        self.foreign > self.have.len_groups()
     }
 
     /// One peer less claims these pieces.
@@ -227,7 +238,7 @@ impl Large {
             if self.have.contains_all(range) {
                 missing.remove(range);
             } else if overlaps(&self.have, range) {
-                missing.remove_all(&self.have);
+                missing.remove_all(&self.have.intersect(&range.into()));
             }
         }
         missing
@@ -255,6 +266,16 @@ impl Large {
             self.urgent = GroupRanges::new();
         }
         None
+    }
+
+    /// The groups of these pieces.
+    pub(super) fn groups_between(&self, pieces: &Range<usize>) -> GroupRange {
+        let first = self.groups_of(pieces.start).first;
+        let last = self.groups_of(pieces.end.saturating_sub(1));
+        GroupRange {
+            first,
+            count: last.end().saturating_sub(first),
+        }
     }
 
     /// The groups of a piece.

@@ -22,6 +22,8 @@ const REST_MAX: Duration = Duration::from_secs(60);
 const FAILURES_MAX: u32 = 7;
 /// Doublings of patience.
 const PATIENCE_MAX: u32 = 3;
+/// Idle peers up to which all are looked at whenever there is something to ask for again.
+const IDLE_SEEN: usize = 64;
 /// Peers compared for the next request.
 const CANDIDATES: usize = 16;
 
@@ -80,6 +82,10 @@ pub(super) struct Peers {
     slow: BTreeSet<Rank>,
     fast: BTreeSet<Rank>,
     idle: BTreeSet<PeerKey>,
+    /// Idle peers to look at since there is something to ask for again.
+    unseen: usize,
+    /// Whose turn it is among the idle.
+    turn: PeerKey,
     in_flight: u64,
     slow_in_flight: u64,
     active: u64,
@@ -141,6 +147,8 @@ impl Peers {
             slow: BTreeSet::new(),
             fast: BTreeSet::new(),
             idle: BTreeSet::new(),
+            unseen: 0,
+            turn: PeerKey(0),
             in_flight: 0,
             slow_in_flight: 0,
             active: 0,
@@ -327,9 +335,14 @@ impl Peers {
         });
     }
 
-    /// These shards have something to ask for again: who claims any of them is not idle.
+    /// These shards have something to ask for again: who claims any of them is not idle. Where many
+    /// are idle they are looked at later, some at a time.
     pub(super) fn wake(&mut self, slots: &[Slot], steps: &mut u64) {
         if slots.is_empty() {
+            return;
+        }
+        if self.idle.len() > IDLE_SEEN {
+            self.unseen = self.idle.len();
             return;
         }
         let woken: Vec<PeerKey> = self
@@ -345,6 +358,37 @@ impl Peers {
         for key in woken {
             self.change(key, |peer| peer.idle = false);
         }
+    }
+
+    /// Are there idle peers that were not looked at since there is something to ask for again?
+    pub(super) const fn has_unseen(&self) -> bool {
+        self.unseen > 0
+    }
+
+    /// Looks at some of those: they are not idle until they had nothing that is wanted.
+    pub(super) fn see_some(&mut self, count: usize, steps: &mut u64) {
+        for key in self.turn(self.unseen.min(count)) {
+            *steps += 1;
+            self.unseen -= 1;
+            self.change(key, |peer| peer.idle = false);
+        }
+        self.unseen = self.unseen.min(self.idle.len());
+    }
+
+    /// The next so many idle peers; each gets its turn.
+    pub(super) fn turn(&mut self, count: usize) -> Vec<PeerKey> {
+        let behind = self.idle.range(self.turn..);
+        let keys = behind.chain(self.idle.range(..self.turn));
+        let keys: Vec<PeerKey> = keys.copied().take(count).collect();
+        self.turn = keys
+            .last()
+            .map_or(self.turn, |key| PeerKey(key.0.saturating_add(1)));
+        keys
+    }
+
+    /// There is nothing to ask for: nobody needs to be looked at.
+    pub(super) const fn forget_unseen(&mut self) {
+        self.unseen = 0;
     }
 
     /// A peer had nothing that is wanted: it is not asked until that changes.

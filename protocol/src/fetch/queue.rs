@@ -123,6 +123,11 @@ impl Queue {
         self.leave |= is_asked && self.run.contains(&slot.at());
     }
 
+    /// Is no shard in it?
+    pub(super) fn is_empty(&self) -> bool {
+        self.levels.iter().all(|level| level.ones() == 0)
+    }
+
     /// The beginning of a walk; begun shards go first if there are too many of them.
     pub(super) const fn walk(&self, crowded: bool) -> Cursor {
         Cursor {

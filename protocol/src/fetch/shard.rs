@@ -152,6 +152,17 @@ impl Shard {
         }
     }
 
+    /// These groups and all others of their pieces.
+    pub(super) fn widened(&self, groups: &GroupRanges) -> GroupRanges {
+        match &self.state {
+            State::Small(_) => self.whole(),
+            State::Large(large) => groups
+                .iter()
+                .map(|range| large.groups_between(&large.pieces_of(range)))
+                .collect(),
+        }
+    }
+
     /// The pieces whose groups are all in this range.
     pub(super) fn whole_pieces_in(&self, groups: GroupRange) -> Range<usize> {
         match &self.state {
@@ -164,13 +175,13 @@ impl Shard {
     }
 
     /// One more peer claims these pieces, besides a part of it before.
-    pub(super) fn gain_pieces(&mut self, pieces: &[usize]) {
+    pub(super) fn gain_pieces(&mut self, pieces: &[Range<usize>]) {
         match &mut self.state {
             State::Small(_) if pieces.is_empty() => {}
             State::Small(_) => self.holders = self.holders.saturating_add(1),
             State::Large(large) => {
+                self.mine = self.mine && !large.is_foreign(pieces);
                 large.gain(pieces);
-                self.mine &= !large.is_foreign();
             }
         }
     }

@@ -166,6 +166,11 @@ impl Shards {
         self.queue.contest(slot, is_asked);
     }
 
+    /// Is nothing left to ask for?
+    pub(super) fn is_all_asked(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// The pieces of a shard in which parts are claimed.
     pub(super) fn pieces(&self, slot: Slot) -> usize {
         self.get(slot).map_or(0, Shard::pieces)
@@ -174,6 +179,13 @@ impl Shards {
     /// The pieces that hold any of these groups.
     pub(super) fn pieces_of(&self, slot: Slot, groups: GroupRange) -> Range<usize> {
         self.get(slot).map_or(0..0, |shard| shard.pieces_of(groups))
+    }
+
+    /// These groups and all others of their pieces.
+    pub(super) fn widened(&self, slot: Slot, groups: &GroupRanges) -> GroupRanges {
+        self.get(slot)
+            .map(|shard| shard.widened(groups))
+            .unwrap_or_default()
     }
 
     /// The pieces whose groups are all in this range.
@@ -189,7 +201,7 @@ impl Shards {
     }
 
     /// Who claims a part of a shard claims these pieces as well.
-    pub(super) fn gain_pieces(&mut self, slot: Slot, pieces: &[usize]) {
+    pub(super) fn gain_pieces(&mut self, slot: Slot, pieces: &[Range<usize>]) {
         if !pieces.is_empty() {
             self.change(slot, |shard| shard.gain_pieces(pieces));
         }

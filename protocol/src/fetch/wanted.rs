@@ -16,6 +16,8 @@ pub(super) struct Rank(usize);
 const RANKS: usize = 4;
 /// Places that are tried for a new run before the next gap is taken as it is.
 const DRAWS: u32 = 4;
+/// So many pieces of a run may be on their way: the budget in pieces of the smallest size.
+const RUN_SEEN: usize = 128;
 /// So far a gap is looked at for its end.
 const GAP_SEEN: usize = 1024;
 
@@ -161,14 +163,25 @@ impl Wanted {
         }
     }
 
-    /// One more peer claims a piece that is here or not.
-    pub(super) fn gain(&mut self, piece: usize, is_here: bool) {
+    /// One more peer claims these pieces.
+    pub(super) fn gain(&mut self, pieces: Range<usize>) {
         if self.claims.is_empty() {
             self.claims = vec![0; self.pieces];
         }
-        // It has what was asked for here when nobody claimed it: it asked for it as well, earlier.
-        self.leave |= !is_here && self.run.contains(&piece) && !self.contains(piece);
-        self.count(piece, |claims| claims.saturating_add(1));
+        for piece in pieces {
+            self.count(piece, |claims| claims.saturating_add(1));
+        }
+    }
+
+    /// What of these pieces was asked for last while nobody claimed it.
+    pub(super) fn fresh(&self, pieces: &Range<usize>) -> Range<usize> {
+        let oldest = self.run.end.saturating_sub(RUN_SEEN).max(self.run.start);
+        pieces.start.max(oldest)..pieces.end.min(self.run.end)
+    }
+
+    /// Somebody else is on the same way: go on elsewhere.
+    pub(super) const fn leave(&mut self) {
+        self.leave = true;
     }
 
     /// One peer less claims a piece. A count at its end stays there.

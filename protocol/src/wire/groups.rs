@@ -239,11 +239,13 @@ impl GroupRanges {
             .sum()
     }
 
-    /// The groups that are in both.
+    /// The groups that are in both. With a set of few ranges it costs little, however many the other
+    /// has.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Self {
         let mut spans = Vec::new();
-        let (mut left, mut right) = (self.spans.iter().peekable(), other.spans.iter().peekable());
+        let (left, right) = (self.reaching(other), other.reaching(self));
+        let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
         while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
             let (start, end) = (a.start.max(b.start), a.end.min(b.end));
             if start < end {
@@ -256,6 +258,13 @@ impl GroupRanges {
             }
         }
         Self { spans }
+    }
+
+    /// Its spans from the first on that does not end before the other set begins.
+    fn reaching(&self, other: &Self) -> &[Span] {
+        let start = other.spans.first().map_or(0, |span| span.start);
+        let skip = self.spans.partition_point(|span| span.end <= start);
+        self.spans.get(skip..).unwrap_or_default()
     }
 
     /// Adds all groups of another set.

@@ -173,7 +173,7 @@ impl Driver {
         driver
     }
 
-    /// One honest peer with everything comes and answers all that it is asked.
+    /// One honest peer with everything comes, fails twice, and then answers all that it is asked.
     ///
     /// # Panics
     /// If the fetch does not come to its end, or breaks a rule.
@@ -184,8 +184,16 @@ impl Driver {
             peer: honest,
             update: Holdings::Complete,
         });
+        let mut fails = 2;
         for _ in 0..10_000 {
             while let Some((id, items)) = self.asked_of(honest) {
+                // It rests now: only its own timer brings it back.
+                if fails > 0 {
+                    fails -= 1;
+                    let end = End::Busy;
+                    self.input(Input::Ended { request: id, end });
+                    continue;
+                }
                 for Item { shard, groups } in items {
                     self.input(Input::Verified {
                         request: id,
@@ -385,6 +393,9 @@ impl Driver {
                 .all(|(peer, _)| !self.banned.contains(peer))
         );
         let _ = self.fetch.stalled(self.now);
+        if let Err(broken) = self.fetch.audit() {
+            panic!("{broken}");
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Whatever comes in: the invariants hold, each request ends once, nothing missing is forgotten.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use proptest::prelude::*;
 
 use super::{
@@ -82,19 +84,42 @@ proptest! {
     ) {
         let mut fetch = fetch(limit);
         let mut now = Time::ZERO;
-        let (mut open, mut seen) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
+        let (mut open, mut seen) = (BTreeMap::new(), BTreeSet::new());
+        let (mut here, mut banned) = (BTreeSet::new(), BTreeSet::new());
         for (ms, input) in steps {
             now = now + Duration::from_millis(ms);
             fetch.handle_timeout(now);
+            while let Some(output) = fetch.poll() {
+                if let Output::Cancel { request, .. } = output {
+                    prop_assert!(open.remove(&request).is_some());
+                } else if let Output::Request { request, peer, .. } = output {
+                    prop_assert!(seen.insert(request) && here.contains(&peer) && !banned.contains(&peer));
+                    open.insert(request, peer);
+                }
+            }
+            match &input {
+                Input::PeerJoined { peer } => drop(here.insert(*peer)),
+                Input::PeerLeft { peer } => {
+                    here.remove(peer);
+                    open.retain(|_, asked| asked != peer);
+                }
+                Input::Ended { request, end } => {
+                    let peer = open.remove(request);
+                    banned.extend(peer.filter(|_| *end == End::WrongBytes));
+                }
+                _ => {}
+            }
             fetch.handle(now, input);
             prop_assert_eq!(fetch.audit(), Ok(()));
             while let Some(output) = fetch.poll() {
                 match output {
-                    Output::Request { request, items, .. } => {
+                    Output::Request { request, peer, items, .. } => {
                         prop_assert!(seen.insert(request) && !items.is_empty());
-                        open.insert(request);
+                        prop_assert!(here.contains(&peer), "asks {peer:?}, which is not here");
+                        prop_assert!(!banned.contains(&peer), "asks {peer:?}, which lied, again");
+                        open.insert(request, peer);
                     }
-                    Output::Cancel { request, .. } => prop_assert!(open.remove(&request)),
+                    Output::Cancel { request, .. } => prop_assert!(open.remove(&request).is_some()),
                     Output::ShardDone { .. } | Output::Ban { .. } | Output::Completed => {}
                 }
             }
@@ -103,7 +128,7 @@ proptest! {
         }
     }
 
-    /// From wherever arbitrary inputs lead, one honest peer ends the fetch.
+    /// From wherever arbitrary inputs lead, one honest peer ends the fetch, also if it fails first.
     #[test]
     fn p5_one_honest_peer_ends_it_from_any_state(
         steps in prop::collection::vec((0u64..3000, input()), 0..100),
@@ -118,9 +143,16 @@ proptest! {
         let honest = PeerKey(77);
         fetch.handle(now, Input::PeerJoined { peer: honest });
         fetch.handle(now, Input::Holdings { peer: honest, update: Holdings::Complete });
+        let mut fails = 2;
         for _ in 0..10_000 {
             while let Some(output) = fetch.poll() {
                 if let Output::Request { request, peer, items, .. } = output && peer == honest {
+                    // It rests now: only its own timer brings it back.
+                    if fails > 0 {
+                        fails -= 1;
+                        fetch.handle(now, Input::Ended { request, end: End::Busy });
+                        continue;
+                    }
                     for Item { shard, groups } in items {
                         fetch.handle(now, Input::Verified { request, shard, groups, bytes: 1 });
                     }

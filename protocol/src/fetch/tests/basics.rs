@@ -593,3 +593,161 @@ fn pieces_grow_with_the_shard() {
         [128, 128, 128, 256, 512, 1024, 1024]
     );
 }
+
+/// A fetch from peers that hold everything, and what it does first.
+fn from_complete_peers(peers: u32) -> (Fetch, Vec<Output>) {
+    let mut fetch = Fetch::new(FetchConfig::default(), [spec(0, 20 * MIB)]);
+    for peer in (0..peers).map(PeerKey) {
+        fetch.handle(Time::ZERO, Input::PeerJoined { peer });
+        let update = Holdings::Complete;
+        fetch.handle(Time::ZERO, Input::Holdings { peer, update });
+    }
+    let outputs = drain(&mut fetch);
+    (fetch, outputs)
+}
+
+#[test]
+fn a_silent_peer_loses_its_requests_when_its_patience_ends_and_not_later() {
+    let (mut fetch, asked) = from_complete_peers(1);
+    assert_eq!(asked.len(), 2);
+    let mut now = Time::ZERO;
+    let mut ends = Vec::new();
+    while ends.len() < 2 {
+        now = fetch
+            .deadline()
+            .expect("peers that owe something have a timer");
+        fetch.handle_timeout(now);
+        assert_eq!(fetch.audit(), Ok(()));
+        ends.extend(
+            drain(&mut fetch)
+                .into_iter()
+                .filter_map(|output| match output {
+                    Output::Cancel { cause, .. } => Some((now, cause)),
+                    _ => None,
+                }),
+        );
+        assert!(now.as_millis() <= 10_000, "{now:?}");
+    }
+    assert!(
+        ends.iter()
+            .all(|(at, cause)| at.as_millis() == 10_000 && *cause == CancelCause::Timeout)
+    );
+    // It rests, and is asked again when it has rested.
+    let again = std::iter::from_fn(|| {
+        now = fetch.deadline()?;
+        fetch.handle_timeout(now);
+        Some(drain(&mut fetch))
+    });
+    let again = again
+        .take(20)
+        .flatten()
+        .find(|output| matches!(output, Output::Request { .. }));
+    assert!(
+        again.is_some() && now.as_millis() == 10_500,
+        "{again:?} at {now:?}"
+    );
+}
+
+#[test]
+fn what_a_reader_waits_for_is_asked_of_a_second_peer_when_the_first_is_slow() {
+    for prioritised in [true, false] {
+        let (mut fetch, mut outputs) = from_complete_peers(2);
+        let first = outputs.iter().find_map(|output| match output {
+            Output::Request {
+                peer: PeerKey(0),
+                items,
+                ..
+            } => Some(items[0]),
+            _ => None,
+        });
+        let first = first.unwrap();
+        // The second answers all that it is asked every 120 ms, the first nothing.
+        let mut doubled = None;
+        for ms in 1..2400 {
+            let now = Time::from_millis(ms);
+            if ms == 1500 && prioritised {
+                let Item { shard, groups } = first;
+                fetch.handle(now, Input::Prioritise { shard, groups });
+            }
+            fetch.handle_timeout(now);
+            outputs.extend(drain(&mut fetch));
+            if ms % 120 != 0 {
+                continue;
+            }
+            for output in std::mem::take(&mut outputs) {
+                let Output::Request {
+                    request,
+                    peer: PeerKey(1),
+                    items,
+                    ..
+                } = output
+                else {
+                    continue;
+                };
+                if items.contains(&first) {
+                    doubled = Some(ms);
+                }
+                for Item { shard, groups } in items {
+                    fetch.handle(
+                        now,
+                        Input::Verified {
+                            request,
+                            shard,
+                            groups,
+                            bytes: 1,
+                        },
+                    );
+                }
+                fetch.handle(
+                    now,
+                    Input::Ended {
+                        request,
+                        end: End::Done,
+                    },
+                );
+            }
+        }
+        assert_eq!(
+            doubled,
+            prioritised.then_some(1560),
+            "it is answered 60 ms later"
+        );
+    }
+}
+
+#[test]
+fn what_one_of_many_idle_peers_claims_is_asked_of_it_in_the_end() {
+    let mut fetch = Fetch::new(FetchConfig::default(), [spec(0, 4 * MIB), spec(1, 100)]);
+    for n in 0..1000 {
+        let peer = PeerKey(n);
+        fetch.handle(Time::ZERO, Input::PeerJoined { peer });
+        let ranges = GroupRange { first: 0, count: 8 }.into();
+        let update = Holdings::Partial {
+            shard: ShardIndex(0),
+            ranges,
+        };
+        fetch.handle(Time::ZERO, Input::Holdings { peer, update });
+    }
+    let request = drain(&mut fetch)
+        .into_iter()
+        .find_map(|output| match output {
+            Output::Request { request, peer, .. } => Some((request, peer)),
+            _ => None,
+        });
+    let (request, peer) = request.expect("the first piece is asked of the first");
+    // It leaves; any other of the thousand can bring the piece.
+    fetch.handle(Time::ZERO, Input::PeerLeft { peer });
+    let again = std::iter::from_fn(|| {
+        let outputs = drain(&mut fetch);
+        let now = fetch.deadline()?;
+        fetch.handle_timeout(now);
+        Some((now, outputs))
+    });
+    let again = again.take(100).find(|(_, outputs)| {
+        outputs
+            .iter()
+            .any(|output| matches!(output, Output::Request { .. }))
+    });
+    let (now, _) = again.unwrap_or_else(|| panic!("nobody is asked after {request:?} ended"));
+    assert!(now.as_millis() <= 1000, "{now:?}");
+}
