@@ -5,6 +5,7 @@ use std::{num::NonZeroU8, sync::Arc};
 use libp2p::{
     Swarm,
     connection_limits::{self, ConnectionLimits},
+    core::upgrade::Version,
     identify,
     identity::Keypair,
     mdns, memory_connection_limits, ping,
@@ -82,6 +83,8 @@ pub(super) fn build(
         .and_then(NonZeroU8::new);
     let config = swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(IDLE_TIMEOUT)
+        // A request leaves together with the name of its protocol: a round trip less for each.
+        .with_substream_upgrade_protocol_override(Version::V1Lazy)
         .with_max_negotiating_inbound_streams(STREAMS_NEGOTIATING_MAX)
         .with_dial_concurrency_factor(concurrency.unwrap_or(NonZeroU8::MIN));
     Ok(Swarm::new(

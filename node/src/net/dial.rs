@@ -20,6 +20,7 @@ use super::{
     guard::Refused,
     limits::{CONFIRM_TIMEOUT, CONNECT_TIMEOUT, OTHER_NETWORK_TIME},
     pending::{Entry, Reply, Waiting},
+    streams::OpenRequest,
     task::{Connection, Peer, Task},
     transport::Kind,
 };
@@ -134,6 +135,29 @@ impl Task {
                 let waiting = self.pending.take(&Waiting::Peer(peer));
                 fail(waiting, Some(peer), error);
             }
+        }
+    }
+
+    /// Opens a stream, and dials QUIC beside TCP where that promises to be faster.
+    pub(super) fn open(&mut self, peer: PeerId, request: OpenRequest) {
+        let round_trip = self.peers.get(&peer).and_then(|state| state.rtt);
+        let streams = &mut self.swarm.behaviour_mut().streams;
+        if !streams.open(peer, round_trip, request) {
+            return;
+        }
+        let mut addrs = self.book.get(&peer, &self.policy);
+        addrs.retain(|addr| Kind::of(addr) == Kind::Quic);
+        if addrs.is_empty() {
+            return;
+        }
+        tracing::debug!(%peer, ?round_trip, "dials QUIC beside TCP");
+        let opts = DialOpts::peer_id(peer)
+            .condition(PeerCondition::NotDialing)
+            .addresses(addrs)
+            .build();
+        // Nobody waits for it: streams go over TCP meanwhile.
+        if let Err(error) = self.swarm.dial(opts) {
+            tracing::debug!(%peer, %error, "cannot dial QUIC");
         }
     }
 

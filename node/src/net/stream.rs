@@ -3,6 +3,10 @@
 use std::{
     io::{self, IoSlice, IoSliceMut},
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -81,20 +85,31 @@ pub struct Stream {
     gone: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Frees the place of the stream on its connection.
     _place: OwnedSemaphorePermit,
+    /// Bytes read from all streams of the connection.
+    read: Arc<AtomicU64>,
 }
 
 impl Stream {
-    /// `connection` is cancelled when the connection ends.
+    /// `connection` is cancelled when the connection ends; `read` counts what comes over it.
     pub(super) fn new(
         inner: libp2p::Stream,
         connection: CancellationToken,
         place: OwnedSemaphorePermit,
+        read: Arc<AtomicU64>,
     ) -> Self {
         let gone = Box::pin(connection.cancelled_owned());
         Self {
             inner,
             gone,
             _place: place,
+            read,
+        }
+    }
+
+    fn count(&self, polled: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = polled {
+            let bytes = u64::try_from(*bytes).unwrap_or(u64::MAX);
+            self.read.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 
@@ -118,6 +133,7 @@ impl AsyncRead for Stream {
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
+        self.count(&polled);
         self.unless_gone(cx, polled)
     }
 
@@ -127,6 +143,7 @@ impl AsyncRead for Stream {
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_read_vectored(cx, bufs);
+        self.count(&polled);
         self.unless_gone(cx, polled)
     }
 }

@@ -5,8 +5,12 @@ mod handler;
 use std::{
     collections::{BTreeMap, VecDeque},
     convert::Infallible,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use handler::Handler;
@@ -18,10 +22,17 @@ use libp2p::{
         THandlerInEvent, THandlerOutEvent, ToSwarm,
     },
 };
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    time::Instant,
+};
 
 use super::{
-    InboundStream, Stream, StreamProtocol, limits::Counters, stream::Names, transport::Kind,
+    InboundStream, Stream, StreamProtocol,
+    limits::Counters,
+    route::{Read, Route},
+    stream::Names,
+    transport::Kind,
 };
 
 /// Somebody here wants a stream. Dropped without an answer, it says that the connection is gone.
@@ -50,12 +61,47 @@ struct Shared {
     counters: Arc<Counters>,
 }
 
+/// A connection to a peer.
+#[derive(Debug)]
+struct Connection {
+    kind: Kind,
+    id: ConnectionId,
+    /// Bytes that were read from its streams.
+    read: Arc<AtomicU64>,
+}
+
+/// The connections to a peer.
+#[derive(Debug, Default)]
+struct Connections {
+    /// The oldest of each kind first.
+    all: Vec<Connection>,
+    route: Route,
+}
+
+impl Connections {
+    fn oldest(&self, kind: Kind) -> Option<&Connection> {
+        self.all.iter().find(|connection| connection.kind == kind)
+    }
+
+    fn read(&self) -> Read {
+        let read = |kind| {
+            let oldest = self.oldest(kind)?;
+            Some(oldest.read.load(Ordering::Relaxed))
+        };
+        Read {
+            tcp: read(Kind::Tcp),
+            quic: read(Kind::Quic),
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Behaviour {
     shared: Shared,
-    /// Connections of each peer, the best first.
-    connections: BTreeMap<PeerId, Vec<(Kind, ConnectionId)>>,
+    connections: BTreeMap<PeerId, Connections>,
+    /// What connections that are not yet told of will have read. Bounded by the limits on them.
+    meters: BTreeMap<ConnectionId, Arc<AtomicU64>>,
     /// Bounded by the permits in the requests.
     requests: VecDeque<(PeerId, ConnectionId, OpenRequest)>,
     waker: Option<Waker>,
@@ -74,26 +120,48 @@ impl Behaviour {
                 counters,
             },
             connections: BTreeMap::new(),
+            meters: BTreeMap::new(),
             requests: VecDeque::new(),
             waker: None,
         }
     }
 
-    /// Opens a stream on the best connection to `peer`: TCP before QUIC, the oldest first.
-    pub(super) fn open(&mut self, peer: PeerId, request: OpenRequest) {
-        let best = self.connections.get(&peer).and_then(|all| all.first());
-        let Some((_, connection)) = best.copied() else {
+    /// Opens a stream on the connection to `peer` that [`Route`] chooses; of equal ones the oldest.
+    /// `round_trip` is what pings take. True if a connection over QUIC is wanted as well.
+    pub(super) fn open(
+        &mut self,
+        peer: PeerId,
+        round_trip: Option<Duration>,
+        request: OpenRequest,
+    ) -> bool {
+        let now = Instant::now();
+        let Some(connections) = self.connections.get_mut(&peer) else {
             let _ = request.reply.send(Err(OpenFailure::NotConnected));
-            return;
+            return false;
+        };
+        let read = connections.read();
+        let wants_quic = read.quic.is_none()
+            && request.protocol == StreamProtocol::Blobs
+            && connections.route.wants_quic(now, round_trip);
+        let kind = match request.protocol {
+            StreamProtocol::Blobs => connections.route.choose(now, round_trip, read),
+            StreamProtocol::Records | StreamProtocol::Holdings => Kind::Tcp,
+        };
+        let best = connections.oldest(kind).or(connections.all.first());
+        let Some(connection) = best.map(|connection| connection.id) else {
+            return false;
         };
         self.requests.push_back((peer, connection, request));
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
+        wants_quic
     }
 
-    fn handler(&self, peer: PeerId) -> Handler {
-        Handler::new(peer, self.shared.clone())
+    fn handler(&mut self, peer: PeerId, id: ConnectionId) -> Handler {
+        let read = Arc::new(AtomicU64::new(0));
+        self.meters.insert(id, Arc::clone(&read));
+        Handler::new(peer, self.shared.clone(), read)
     }
 }
 
@@ -103,23 +171,23 @@ impl NetworkBehaviour for Behaviour {
 
     fn handle_established_inbound_connection(
         &mut self,
-        _: ConnectionId,
+        id: ConnectionId,
         peer: PeerId,
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(self.handler(peer))
+        Ok(self.handler(peer, id))
     }
 
     fn handle_established_outbound_connection(
         &mut self,
-        _: ConnectionId,
+        id: ConnectionId,
         peer: PeerId,
         _: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(self.handler(peer))
+        Ok(self.handler(peer, id))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm) {
@@ -129,14 +197,18 @@ impl NetworkBehaviour for Behaviour {
                     ConnectedPoint::Dialer { address, .. } => Kind::of(address),
                     ConnectedPoint::Listener { local_addr, .. } => Kind::of(local_addr),
                 };
+                let id = event.connection_id;
                 let connections = self.connections.entry(event.peer_id).or_default();
-                connections.push((kind, event.connection_id));
-                connections.sort_unstable();
+                let read = self.meters.remove(&id).unwrap_or_default();
+                connections.all.push(Connection { kind, id, read });
+                // Others may have been refused after their handlers were made.
+                self.meters.retain(|_, meter| Arc::strong_count(meter) > 1);
+                connections.all.sort_by_key(|one| (one.kind, one.id));
             }
             FromSwarm::ConnectionClosed(event) => {
                 if let Some(connections) = self.connections.get_mut(&event.peer_id) {
-                    connections.retain(|(_, id)| *id != event.connection_id);
-                    if connections.is_empty() {
+                    connections.all.retain(|one| one.id != event.connection_id);
+                    if connections.all.is_empty() {
                         self.connections.remove(&event.peer_id);
                     }
                 }

@@ -168,9 +168,7 @@ impl Task {
                 reply,
                 permit,
             } => self.dial(&addr, reply, Some(permit)),
-            Command::Open { peer, request } => {
-                self.swarm.behaviour_mut().streams.open(peer, request);
-            }
+            Command::Open { peer, request } => self.open(peer, request),
             Command::Dht(command) => self.on_dht_command(command),
             Command::Gossip { bytes } => self.gossip_head(bytes),
             Command::Verdict { id, verdict } => self.verdict(&id, verdict),

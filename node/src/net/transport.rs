@@ -20,23 +20,17 @@ use libp2p::{
     },
     identity::Keypair,
     multiaddr::Protocol,
-    noise, quic, tcp,
+    noise, tcp,
 };
 
 use super::{
     NetError,
     addresses::Policy,
-    limits::{HANDSHAKE_TIMEOUT, STREAMS_IN_MAX, TCP_HEAD_START},
-    mux,
+    limits::{HANDSHAKE_TIMEOUT, TCP_HEAD_START},
+    mux, quic,
     race::Race,
 };
 
-/// QUIC's receive window of a connection: 16 MiB carry 1 Gbit/s at 130 ms.
-const QUIC_CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
-/// QUIC's receive window of a stream: one stream can nearly fill the connection.
-const QUIC_STREAM_WINDOW: u32 = 12 * 1024 * 1024;
-/// QUIC gives up a silent connection after so long, in milliseconds.
-const QUIC_IDLE_MS: u32 = 20_000;
 /// Connections that the system may hold ready for `accept`.
 const TCP_BACKLOG: u32 = 256;
 /// Bytes that are taken off a TCP connection at once. Noise reads 8 KiB at a time, which would be a system call each.
@@ -66,13 +60,7 @@ pub(super) fn build(
         .timeout(HANDSHAKE_TIMEOUT)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
 
-    let mut config = quic::Config::new(key);
-    config.handshake_timeout = HANDSHAKE_TIMEOUT;
-    config.max_idle_timeout = QUIC_IDLE_MS;
-    config.max_connection_data = QUIC_CONNECTION_WINDOW;
-    config.max_stream_data = QUIC_STREAM_WINDOW;
-    config.max_concurrent_stream_limit = u32::try_from(STREAMS_IN_MAX).unwrap_or(u32::MAX);
-    let quic = quic::tokio::Transport::new(config)
+    let quic = quic::Transport::new(key)?
         .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
 
     let both = tcp

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     convert::Infallible,
     future::{Ready, ready},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     task::{Context, Poll, Waker},
 };
 
@@ -74,6 +74,8 @@ pub(in crate::net) struct Opening {
 pub(in crate::net) struct Handler {
     peer: PeerId,
     shared: Shared,
+    /// Bytes read from its streams.
+    read: Arc<AtomicU64>,
     /// Cancelled with the handler, which goes with the connection.
     connection: DropGuard,
     /// Places for streams that we open.
@@ -86,10 +88,11 @@ pub(in crate::net) struct Handler {
 }
 
 impl Handler {
-    pub(super) fn new(peer: PeerId, shared: Shared) -> Self {
+    pub(super) fn new(peer: PeerId, shared: Shared, read: Arc<AtomicU64>) -> Self {
         Self {
             peer,
             shared,
+            read,
             connection: CancellationToken::new().drop_guard(),
             places_out: PollSemaphore::new(Arc::new(Semaphore::new(STREAMS_OUT_MAX))),
             places_in: Arc::new(Semaphore::new(STREAMS_IN_MAX)),
@@ -99,7 +102,8 @@ impl Handler {
     }
 
     fn wrap(&self, stream: libp2p::Stream, place: OwnedSemaphorePermit) -> Stream {
-        Stream::new(stream, self.connection.token().clone(), place)
+        let read = Arc::clone(&self.read);
+        Stream::new(stream, self.connection.token().clone(), place, read)
     }
 
     /// Hands a stream to the node, or drops it, which the peer sees as a refusal.
