@@ -1,14 +1,11 @@
 //! Frames on a libp2p stream: a big-endian length of four bytes, then canonical DAG-CBOR.
 //!
-//! Every wait has a deadline, and no more than [`FRAME_BYTES_MAX`] is ever allocated for a frame.
+//! Every wait has a deadline, and no more than `FRAME_BYTES_MAX` is ever allocated for a frame.
 
 use std::{io, time::Duration};
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use opendag_protocol::{
-    limits::FRAME_BYTES_MAX,
-    wire::{self, FRAME_PREFIX_BYTES, decode_frame, encode_frame, frame_len},
-};
+use opendag_protocol::wire::{self, FRAME_PREFIX_BYTES, decode_frame, encode_frame, frame_len};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
@@ -72,17 +69,22 @@ pub(crate) fn write_frame<'a, T: Serialize, W: AsyncWrite + Unpin + Send>(
     }
 }
 
-/// Writes all of `bytes`. The deadline holds for each 64 KiB, so that a slow reader is not a dead one.
+/// Writes all of `bytes`. The deadline holds for each part that the stream takes, so that a slow reader is not a dead one.
 pub(crate) async fn write_bytes(
     io: &mut (impl AsyncWrite + Unpin),
     bytes: &[u8],
     deadline: Duration,
 ) -> Result<(), FrameError> {
-    for part in bytes.chunks(FRAME_BYTES_MAX) {
-        timeout(deadline, io.write_all(part))
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let taken = timeout(deadline, io.write(rest))
             .await
             .map_err(|_| FrameError::Timeout(deadline))?
             .map_err(FrameError::Io)?;
+        if taken == 0 {
+            return Err(FrameError::Io(io::ErrorKind::WriteZero.into()));
+        }
+        rest = rest.get(taken..).unwrap_or_default();
     }
     Ok(())
 }

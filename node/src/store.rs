@@ -7,6 +7,7 @@
 mod bao;
 mod batch;
 mod blobs;
+mod block;
 mod datadir;
 mod hash;
 mod hashed;

@@ -16,6 +16,8 @@ use crate::{
 
 /// Bytes that are read at once before they are sent: so many that a thread's wake-up costs nothing.
 const BATCH_BYTES: usize = 1024 * 1024;
+/// Larger items are not copied: a frame of its own costs less.
+const COPIED_BYTES_MAX: usize = 128 * 1024;
 
 /// The items of a request that are still to be answered.
 type Items = std::vec::IntoIter<BlobItem>;
@@ -34,12 +36,14 @@ pub(super) async fn answer(
     let mut reading = read_batch(shared.clone(), items.into_iter());
     // A panic of the reader ends the answer; the runtime has reported it.
     while let Ok((batch, items)) = reading.await {
-        if batch.is_empty() {
+        if batch.len == 0 {
             break;
         }
         // The next batch is read from disk while this one is sent.
         reading = read_batch(shared.clone(), items);
-        send(shared, peer, stream, &batch).await?;
+        for part in &batch.parts {
+            send(shared, peer, stream, part).await?;
+        }
     }
     Ok(())
 }
@@ -61,32 +65,56 @@ async fn send(
     Ok(())
 }
 
-fn read_batch(shared: Arc<Shared>, mut items: Items) -> JoinHandle<(Vec<u8>, Items)> {
+fn read_batch(shared: Arc<Shared>, mut items: Items) -> JoinHandle<(Answer, Items)> {
     tokio::task::spawn_blocking(move || {
-        let mut batch = Vec::new();
+        let mut answer = Answer::default();
         let mut window = Window::default();
-        while batch.len() < BATCH_BYTES {
+        while answer.len < BATCH_BYTES {
             let Some(item) = items.next() else { break };
-            let status = match item {
-                BlobItem::Range(range) => read_item(&shared, range).map(|encoded| {
-                    batch.push(u8::from(Status::Ok));
-                    batch.extend_from_slice(&encoded);
-                }),
-                BlobItem::Span(span) => {
-                    window
-                        .read(&shared.store, span, items.as_slice())
-                        .map(|bytes| {
-                            batch.push(u8::from(Status::Ok));
-                            batch.extend_from_slice(bytes);
-                        })
-                }
-            };
-            if let Err(status) = status {
-                batch.push(u8::from(status));
+            match item {
+                BlobItem::Range(range) => match read_item(&shared, range) {
+                    Ok(encoded) => answer.push(encoded),
+                    Err(status) => answer.extend(&[u8::from(status)]),
+                },
+                BlobItem::Span(span) => match window.read(&shared.store, span, items.as_slice()) {
+                    Ok(bytes) => {
+                        answer.extend(&[u8::from(Status::Ok)]);
+                        answer.extend(bytes);
+                    }
+                    Err(status) => answer.extend(&[u8::from(status)]),
+                },
             }
         }
-        (batch, items)
+        (answer, items)
     })
+}
+
+/// Part of an answer: small items one behind the other, large ones as they were read.
+#[derive(Default)]
+struct Answer {
+    parts: Vec<Vec<u8>>,
+    len: usize,
+}
+
+impl Answer {
+    fn extend(&mut self, bytes: &[u8]) {
+        self.len += bytes.len();
+        match self.parts.last_mut() {
+            Some(last) if last.len() < COPIED_BYTES_MAX => last.extend_from_slice(bytes),
+            _ => self.parts.push(bytes.to_vec()),
+        }
+    }
+
+    /// An item that is here.
+    fn push(&mut self, item: Vec<u8>) {
+        self.extend(&[u8::from(Status::Ok)]);
+        if item.len() <= COPIED_BYTES_MAX {
+            self.extend(&item);
+        } else {
+            self.len += item.len();
+            self.parts.push(item);
+        }
+    }
 }
 
 /// A range without an end is bounded by what the store reads at once.

@@ -4,15 +4,15 @@
 //! `u64` little-endian. Outboards on disk hold the hash pairs in post-order, so that they are written in one go while
 //! a file is read. Source: `specs/storage.md`, section *Outboards*; crate `bao-tree`.
 
-use std::{cell::RefCell, fs::File, io, os::unix::fs::FileExt};
+use std::{
+    fs::File,
+    io::{self, IoSliceMut},
+    os::unix::fs::FileExt,
+};
 
 use bao_tree::{
     BaoTree, BlockSize, ChunkNum, ChunkRanges, TreeNode,
-    io::{
-        EncodeError,
-        outboard::PreOrderMemOutboard,
-        sync::{Outboard, ReadAt, encode_ranges, encode_ranges_validated},
-    },
+    io::{EncodeError, outboard::PreOrderMemOutboard, sync::encode_ranges},
     iter::{BaoChunk, ResponseIter},
 };
 use opendag_protocol::{
@@ -29,6 +29,8 @@ const CHUNKS_PER_GROUP: u64 = CHUNK_GROUP_BYTES / 1024;
 const PAIR_BYTES: u64 = 64;
 /// What is read of an outboard at once: the pairs below a piece of 1 MiB.
 const OUTBOARD_WINDOW_BYTES: u64 = 64 * PAIR_BYTES;
+/// Places that one system call fills: what Linux allows.
+const SLOTS_MAX: usize = 1024;
 
 /// The tree over a blob of `size` bytes.
 pub(crate) fn tree(size: u64) -> BaoTree {
@@ -70,7 +72,7 @@ pub(crate) fn len64(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)
 }
 
-pub(crate) fn hash_group(start_chunk: u64, data: &[u8], is_root: bool) -> blake3::Hash {
+fn hash_group(start_chunk: u64, data: &[u8], is_root: bool) -> blake3::Hash {
     use blake3::hazmat::HasherExt;
     if is_root {
         return blake3::hash(data);
@@ -81,7 +83,7 @@ pub(crate) fn hash_group(start_chunk: u64, data: &[u8], is_root: bool) -> blake3
     blake3::Hash::from_bytes(hasher.finalize_non_root())
 }
 
-pub(crate) fn hash_pair(left: [u8; 32], right: [u8; 32], is_root: bool) -> blake3::Hash {
+fn hash_pair(left: [u8; 32], right: [u8; 32], is_root: bool) -> blake3::Hash {
     use blake3::hazmat::{Mode, merge_subtrees_non_root, merge_subtrees_root};
     if is_root {
         merge_subtrees_root(&left, &right, Mode::Hash)
@@ -156,107 +158,190 @@ pub(crate) struct Source<'a> {
 
 impl Source<'_> {
     /// Encodes a range, verifying each byte against the root.
+    ///
+    /// Where what stands in a response is known beforehand, so the file is read right to its places.
     pub(crate) fn encode(&self, range: GroupRange) -> Result<Vec<u8>, BaoError> {
-        let bytes = response_bytes(self.size, range).ok_or(BaoError::OutOfRange)?;
-        let mut encoded = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0));
-        encoded.extend_from_slice(&self.size.to_le_bytes());
-        self.encode_to(range, &mut encoded)?;
+        let (items, start) = self.items(range)?;
+        let body_bytes: usize = items.iter().map(item_bytes).sum();
+        let mut encoded = vec![0; 8 + body_bytes];
+        let (prefix, body) = encoded.split_at_mut(8);
+        prefix.copy_from_slice(&self.size.to_le_bytes());
+        self.fill(&items, start, body)?;
+        let mut rest = &*body;
+        let mut proof = Proof::new(self.hash);
+        for item in &items {
+            let (bytes, after) = split(rest, item_bytes(item))?;
+            if !proof.accepts(item, bytes) {
+                return Err(BaoError::Corrupt);
+            }
+            rest = after;
+        }
         Ok(encoded)
     }
 
     /// The bytes of a range, verified.
     pub(crate) fn read(&self, range: GroupRange) -> Result<Vec<u8>, BaoError> {
-        let window = self.encode_to(range, io::sink())?;
-        Ok(window.bytes)
-    }
-
-    fn encode_to(&self, range: GroupRange, to: impl io::Write) -> Result<Window, BaoError> {
-        let ranges = chunk_ranges(range, self.size).ok_or(BaoError::OutOfRange)?;
-        let bytes = range.bytes(self.size);
-        let len = usize::try_from(bytes.end - bytes.start).map_err(|_| BaoError::OutOfRange)?;
-        let mut window = Window {
-            start: bytes.start,
-            bytes: vec![0; len],
-        };
-        FileExt::read_exact_at(self.data, &mut window.bytes, bytes.start)?;
-        let outboard = FileOutboard {
-            root: self.hash.into(),
-            tree: tree(self.size),
-            file: self.outboard,
-            window: RefCell::new(Window::default()),
-        };
-        encode_ranges_validated(&window, outboard, &ranges, to)?;
-        Ok(window)
-    }
-}
-
-/// Bytes of a blob from `start` on, read at once.
-#[derive(Default)]
-struct Window {
-    start: u64,
-    bytes: Vec<u8>,
-}
-
-impl Window {
-    fn slice(&self, position: u64, len: usize) -> Option<&[u8]> {
-        let from = usize::try_from(position.checked_sub(self.start)?).ok()?;
-        self.bytes.get(from..from.checked_add(len)?)
-    }
-}
-
-impl ReadAt for Window {
-    fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.slice(position, buffer.len()) {
-            Some(bytes) => {
-                buffer.copy_from_slice(bytes);
-                Ok(bytes.len())
+        let (items, start) = self.items(range)?;
+        let leaves = items.iter().filter(|item| is_leaf(item));
+        let mut data = vec![0; leaves.map(item_bytes).sum()];
+        self.data.read_exact_at(&mut data, start)?;
+        let mut pairs = Pairs::new(self);
+        let mut rest = data.as_slice();
+        let mut proof = Proof::new(self.hash);
+        for item in &items {
+            let accepted = match item {
+                BaoChunk::Parent { node, .. } => proof.accepts(item, &pairs.read(*node)?),
+                BaoChunk::Leaf { size, .. } => {
+                    let (bytes, after) = split(rest, *size)?;
+                    rest = after;
+                    proof.accepts(item, bytes)
+                }
+            };
+            if !accepted {
+                return Err(BaoError::Corrupt);
             }
-            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+        Ok(data)
+    }
+
+    /// What the response to a range consists of, and where its bytes begin in the file.
+    fn items(&self, range: GroupRange) -> Result<(Vec<BaoChunk>, u64), BaoError> {
+        let ranges = chunk_ranges(range, self.size).ok_or(BaoError::OutOfRange)?;
+        let items = ResponseIter::new(tree(self.size), ranges).collect();
+        Ok((items, range.bytes(self.size).start))
+    }
+
+    /// Reads hash pairs and chunk groups to their places.
+    fn fill(&self, items: &[BaoChunk], start: u64, body: &mut [u8]) -> Result<(), BaoError> {
+        let mut pairs = Pairs::new(self);
+        let mut slots = Vec::new();
+        let mut rest = body;
+        for item in items {
+            let (slot, after) = rest
+                .split_at_mut_checked(item_bytes(item))
+                .ok_or(BaoError::OutOfRange)?;
+            rest = after;
+            match item {
+                BaoChunk::Parent { node, .. } => slot.copy_from_slice(&pairs.read(*node)?),
+                BaoChunk::Leaf { size: 0, .. } => {}
+                BaoChunk::Leaf { .. } => slots.push(IoSliceMut::new(slot)),
+            }
+        }
+        read_scattered(self.data, &mut slots, start)?;
+        Ok(())
+    }
+}
+
+/// Reads from `position` on until all slots are full.
+fn read_scattered(
+    file: &File,
+    mut slots: &mut [IoSliceMut<'_>],
+    mut position: u64,
+) -> io::Result<()> {
+    while !slots.is_empty() {
+        let some = slots.len().min(SLOTS_MAX);
+        let (now, _) = slots.split_at_mut(some);
+        let read = rustix::io::retry_on_intr(|| rustix::io::preadv(file, now, position))?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        position += len64(read);
+        IoSliceMut::advance_slices(&mut slots, read);
+    }
+    Ok(())
+}
+
+fn split(bytes: &[u8], len: usize) -> Result<(&[u8], &[u8]), BaoError> {
+    bytes.split_at_checked(len).ok_or(BaoError::OutOfRange)
+}
+
+fn is_leaf(item: &BaoChunk) -> bool {
+    matches!(item, BaoChunk::Leaf { .. })
+}
+
+/// Checks the items of a response in their order, from the root down.
+#[derive(Debug)]
+pub(crate) struct Proof(Vec<blake3::Hash>);
+
+impl Proof {
+    pub(crate) fn new(root: Hash) -> Self {
+        Self(vec![root.into()])
+    }
+
+    /// Are these the bytes of the next item? Nothing more may be asked after a no.
+    pub(crate) fn accepts(&mut self, item: &BaoChunk, bytes: &[u8]) -> bool {
+        let expected = self.0.pop();
+        match item {
+            BaoChunk::Parent {
+                is_root,
+                left,
+                right,
+                ..
+            } => {
+                let Some((l, r)) = pair_of(bytes) else {
+                    return false;
+                };
+                if Some(hash_pair(l, r, *is_root)) != expected {
+                    return false;
+                }
+                if *right {
+                    self.0.push(blake3::Hash::from_bytes(r));
+                }
+                if *left {
+                    self.0.push(blake3::Hash::from_bytes(l));
+                }
+                true
+            }
+            BaoChunk::Leaf {
+                is_root,
+                start_chunk,
+                ..
+            } => Some(hash_group(start_chunk.0, bytes, *is_root)) == expected,
         }
     }
 }
 
-/// An outboard on disk, in post-order, read in windows.
-struct FileOutboard<'a> {
-    root: blake3::Hash,
+fn pair_of(bytes: &[u8]) -> Option<([u8; 32], [u8; 32])> {
+    let (left, right) = bytes.split_first_chunk()?;
+    Some((*left, right.try_into().ok()?))
+}
+
+/// The hash pairs of an outboard on disk, in post-order, read in windows.
+struct Pairs<'a> {
     tree: BaoTree,
     file: &'a File,
-    window: RefCell<Window>,
+    start: u64,
+    window: Vec<u8>,
 }
 
-impl Outboard for FileOutboard<'_> {
-    fn root(&self) -> blake3::Hash {
-        self.root
+impl<'a> Pairs<'a> {
+    fn new(source: &Source<'a>) -> Self {
+        Self {
+            tree: tree(source.size),
+            file: source.outboard,
+            start: 0,
+            window: Vec::new(),
+        }
     }
 
-    fn tree(&self) -> BaoTree {
-        self.tree
-    }
-
-    fn load(&self, node: TreeNode) -> io::Result<Option<(blake3::Hash, blake3::Hash)>> {
-        let Some(offset) = pair_offset(&self.tree, node) else {
-            return Ok(None);
-        };
-        let mut window = self.window.borrow_mut();
-        if window.slice(offset, 64).is_none() {
+    fn read(&mut self, node: TreeNode) -> Result<[u8; 64], BaoError> {
+        let offset = pair_offset(&self.tree, node).ok_or(BaoError::Corrupt)?;
+        if self.find(offset).is_none() {
             // Children come before their parent, so the window ends with the parent.
             let end = offset + PAIR_BYTES;
-            let start = end.saturating_sub(OUTBOARD_WINDOW_BYTES);
-            let mut bytes = vec![0; usize::try_from(end - start).unwrap_or(0)];
-            // What is not there reads as zeros, which never verify.
-            match FileExt::read_exact_at(self.file, &mut bytes, start) {
-                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
-                _ => *window = Window { start, bytes },
-            }
+            self.start = end.saturating_sub(OUTBOARD_WINDOW_BYTES);
+            let len = usize::try_from(end - self.start).unwrap_or(0);
+            self.window.clear();
+            self.window.resize(len, 0);
+            // An outboard that ends early proves nothing.
+            self.file.read_exact_at(&mut self.window, self.start)?;
         }
-        let pair = window.slice(offset, 64).and_then(<[u8]>::split_first_chunk);
-        Ok(pair.and_then(|(left, right)| {
-            let right: [u8; 32] = right.try_into().ok()?;
-            Some((
-                blake3::Hash::from_bytes(*left),
-                blake3::Hash::from_bytes(right),
-            ))
-        }))
+        self.find(offset).ok_or(BaoError::Corrupt)
+    }
+
+    fn find(&self, offset: u64) -> Option<[u8; 64]> {
+        let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        self.window.get(from..)?.first_chunk().copied()
     }
 }
 

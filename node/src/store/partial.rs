@@ -19,6 +19,7 @@ use opendag_protocol::{
 
 use super::{
     bao::{self, BaoError, Source},
+    block::DataFile,
     piece::{Corrupt, Expect, Piece, PieceDecoder},
     read::ReadError,
 };
@@ -76,7 +77,7 @@ struct Inner {
     work: Arc<Confined>,
     hash: Hash,
     size: u64,
-    data: File,
+    data: DataFile,
     outboard: File,
     state: Mutex<State>,
     /// Held during a checkpoint: two at once could put the older bitmap over the newer.
@@ -105,11 +106,12 @@ impl PartialShard {
         resize(&data, size)?;
         resize(&outboard, bao::tree(size).outboard_size())?;
         let have = verified(hash, size, (&data, &outboard), &claimed);
+        let second = work.open_own(&name(hash, "part"))?;
         let inner = Inner {
             work: Arc::clone(work),
             hash,
             size,
-            data,
+            data: DataFile::new(data, second),
             outboard,
             state: Mutex::new(State {
                 have,
@@ -235,7 +237,7 @@ impl PartialShard {
         if dirty_bytes == 0 {
             return Ok(());
         }
-        if inner.data.sync_data().is_err() || inner.outboard.sync_data().is_err() {
+        if inner.data.file().sync_data().is_err() || inner.outboard.sync_data().is_err() {
             return Err(self.discard());
         }
         write_bits(&inner.work, inner.hash, inner.size, &have)?;
@@ -300,7 +302,7 @@ impl PartialShard {
         let source = Source {
             hash,
             size: inner.size,
-            data: &inner.data,
+            data: inner.data.file(),
             outboard: &inner.outboard,
         };
         encode(&source).map_err(|error| match error {
@@ -319,7 +321,7 @@ impl PartialShard {
     }
 
     pub(crate) fn data(&self) -> &File {
-        &self.inner.data
+        self.inner.data.file()
     }
 
     pub(crate) fn outboard(&self) -> &File {

@@ -1,6 +1,6 @@
 //! Verifying a response while it arrives: what is handed on is right, and a lie costs one chunk group.
 
-use std::{fs::File, io, os::unix::fs::FileExt};
+use std::{fs::File, io, mem, os::unix::fs::FileExt};
 
 use bao_tree::{
     BaoTree,
@@ -8,7 +8,10 @@ use bao_tree::{
 };
 use opendag_protocol::{Hash, limits::CHUNK_GROUP_BYTES, wire::GroupRange};
 
-use super::bao::{chunk_ranges, hash_group, hash_pair, item_bytes, len64, pair_offset, tree};
+use super::{
+    bao::{Proof, chunk_ranges, item_bytes, len64, pair_offset, tree},
+    block::{Block, DataFile},
+};
 
 /// Bytes that arrived are not those that were asked for. Whoever sent them lies or is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -43,8 +46,8 @@ pub enum Expect {
 
 /// Verifies a response while it arrives: push bytes as they come, take the [`Piece`] at any time.
 ///
-/// Invariant: `data` holds verified bytes only, from the first group of the range on, without gaps.
-/// At most one chunk group is buffered before it is verified.
+/// Invariant: the first `verified_len` bytes of `data` are verified; they begin with the first group of the range
+/// and have no gaps. Behind them is at most one chunk group that is still arriving.
 #[derive(Debug)]
 pub struct PieceDecoder {
     hash: Hash,
@@ -53,9 +56,13 @@ pub struct PieceDecoder {
     tree: BaoTree,
     items: Option<ResponseIter>,
     next: Option<BaoChunk>,
-    stack: Vec<blake3::Hash>,
+    proof: Proof,
+    /// A size or hash pair that is still arriving.
     pending: Vec<u8>,
-    data: Vec<u8>,
+    data: Block,
+    verified_len: usize,
+    /// Bytes of the range that are not verified yet.
+    left_bytes: u64,
     pairs: Vec<(u64, [u8; 64])>,
 }
 
@@ -73,9 +80,11 @@ impl PieceDecoder {
             tree: tree(size),
             items: None,
             next: None,
-            stack: vec![hash.into()],
+            proof: Proof::new(hash),
             pending: Vec::new(),
-            data: Vec::new(),
+            data: Block::default(),
+            verified_len: 0,
+            left_bytes: 0,
             pairs: Vec::new(),
         }
     }
@@ -83,12 +92,17 @@ impl PieceDecoder {
     /// How many more bytes are missing until something can be verified; 0: the response is complete.
     #[must_use]
     pub fn wants(&self) -> usize {
-        let item = match (&self.items, &self.next) {
-            (None, _) => 8,
-            (Some(_), Some(item)) => item_bytes(item),
+        let (item, here) = match (&self.items, &self.next) {
+            (None, _) => (8, self.pending.len()),
+            (Some(_), Some(item @ BaoChunk::Parent { .. })) => {
+                (item_bytes(item), self.pending.len())
+            }
+            (Some(_), Some(item @ BaoChunk::Leaf { .. })) => {
+                (item_bytes(item), self.data.len() - self.verified_len)
+            }
             (Some(_), None) => return 0,
         };
-        item.saturating_sub(self.pending.len())
+        item.saturating_sub(here)
     }
 
     /// Has all of the response arrived and been verified?
@@ -110,74 +124,58 @@ impl PieceDecoder {
     pub fn push(&mut self, bytes: &[u8]) -> Result<usize, Corrupt> {
         let mut rest = bytes;
         while !self.is_complete() {
-            let wanted = self.wants();
-            if self.pending.is_empty() {
-                let Some((item, after)) = rest.split_at_checked(wanted) else {
-                    self.pending.extend_from_slice(rest);
-                    return Ok(bytes.len());
-                };
-                self.take(item)?;
-                rest = after;
-            } else {
-                let (item, after) = rest.split_at_checked(wanted).unwrap_or((rest, &[]));
-                self.pending.extend_from_slice(item);
-                rest = after;
-                if self.wants() > 0 {
-                    return Ok(bytes.len());
+            let (part, after) = rest.split_at_checked(self.wants()).unwrap_or((rest, &[]));
+            rest = after;
+            if matches!(self.next, Some(BaoChunk::Leaf { .. })) {
+                if self.data.is_empty() {
+                    self.data = Block::for_bytes(self.left_bytes);
                 }
-                let item = std::mem::take(&mut self.pending);
-                self.take(&item)?;
+                self.data.extend(part);
+            } else {
+                self.pending.extend_from_slice(part);
             }
+            if self.wants() > 0 {
+                break;
+            }
+            self.take()?;
         }
         Ok(bytes.len() - rest.len())
     }
 
-    /// One whole item: the size, a hash pair or a chunk group.
-    fn take(&mut self, item: &[u8]) -> Result<(), Corrupt> {
+    /// The next item is here whole: the size, a hash pair or a chunk group.
+    fn take(&mut self) -> Result<(), Corrupt> {
         let Some(next) = self.next.take() else {
-            return self.take_size(item);
+            return self.take_size();
         };
-        let expected = self.stack.pop();
         match next {
-            BaoChunk::Parent {
-                is_root,
-                left,
-                right,
-                node,
-                ..
-            } => {
-                let pair: [u8; 64] = item.try_into().map_err(|_| Corrupt::Length)?;
-                let (l, r) = split_pair(&pair);
-                if Some(hash_pair(l, r, is_root)) != expected {
+            BaoChunk::Parent { node, .. } => {
+                let pair: [u8; 64] = (&*self.pending).try_into().map_err(|_| Corrupt::Length)?;
+                self.pending.clear();
+                if !self.proof.accepts(&next, &pair) {
                     return Err(self.mismatch());
-                }
-                if right {
-                    self.stack.push(blake3::Hash::from_bytes(r));
-                }
-                if left {
-                    self.stack.push(blake3::Hash::from_bytes(l));
                 }
                 if let Some(offset) = pair_offset(&self.tree, node) {
                     self.pairs.push((offset, pair));
                 }
             }
-            BaoChunk::Leaf {
-                is_root,
-                start_chunk,
-                ..
-            } => {
-                if Some(hash_group(start_chunk.0, item, is_root)) != expected {
+            BaoChunk::Leaf { size, .. } => {
+                let group = self.data.get(self.verified_len..).unwrap_or_default();
+                if !self.proof.accepts(&next, group) {
+                    self.data.truncate(self.verified_len);
                     return Err(self.mismatch());
                 }
-                self.data.extend_from_slice(item);
+                self.verified_len = self.data.len();
+                self.left_bytes = self.left_bytes.saturating_sub(len64(size));
             }
         }
         self.next = self.items.as_mut().and_then(Iterator::next);
         Ok(())
     }
 
-    fn take_size(&mut self, item: &[u8]) -> Result<(), Corrupt> {
-        let got = u64::from_le_bytes(item.try_into().map_err(|_| Corrupt::Length)?);
+    fn take_size(&mut self) -> Result<(), Corrupt> {
+        let size = (&*self.pending).try_into().map_err(|_| Corrupt::Length)?;
+        let got = u64::from_le_bytes(size);
+        self.pending.clear();
         let (fits, expected) = match self.expect {
             Expect::Size(size) => (got == size, size),
             Expect::AtMost(most) => (got <= most, most),
@@ -186,6 +184,8 @@ impl PieceDecoder {
             return Err(Corrupt::Size { got, expected });
         }
         let ranges = chunk_ranges(self.range, got).ok_or(Corrupt::Length)?;
+        let bytes = self.range.bytes(got);
+        self.left_bytes = bytes.end - bytes.start;
         self.tree = tree(got);
         let mut items = ResponseIter::new(self.tree, ranges);
         self.next = items.next();
@@ -194,7 +194,7 @@ impl PieceDecoder {
     }
 
     fn mismatch(&self) -> Corrupt {
-        let group = len64(self.data.len()) / CHUNK_GROUP_BYTES;
+        let group = len64(self.verified_len) / CHUNK_GROUP_BYTES;
         Corrupt::Group {
             group: self.range.first.saturating_add(group),
         }
@@ -203,7 +203,7 @@ impl PieceDecoder {
     /// The groups that are verified and were not taken yet.
     #[must_use]
     pub fn verified(&self) -> Option<GroupRange> {
-        let count = len64(self.data.len()).div_ceil(CHUNK_GROUP_BYTES);
+        let count = len64(self.verified_len).div_ceil(CHUNK_GROUP_BYTES);
         GroupRange::between(self.range.first, self.range.first.saturating_add(count))
     }
 
@@ -212,16 +212,16 @@ impl PieceDecoder {
     pub fn take_piece(&mut self) -> Piece {
         // Hash pairs stay until there is a group that they prove: a piece without groups is not kept,
         // and the groups that follow could not be proven to others without them.
-        let pairs = if self.data.is_empty() {
-            Vec::new()
+        let (data, pairs) = if self.verified_len == 0 {
+            Default::default()
         } else {
-            std::mem::take(&mut self.pairs)
+            (self.split_verified(), mem::take(&mut self.pairs))
         };
         let piece = Piece {
             hash: self.hash,
             size: self.tree.size(),
             first: self.range.first,
-            data: std::mem::take(&mut self.data),
+            data,
             pairs,
         };
         if let Some(groups) = piece.groups() {
@@ -230,26 +230,23 @@ impl PieceDecoder {
         piece
     }
 
+    /// Takes the verified bytes; what still arrives stays.
+    fn split_verified(&mut self) -> Block {
+        let mut verified = mem::take(&mut self.data);
+        let arriving = verified.get(self.verified_len..).unwrap_or_default();
+        if !arriving.is_empty() {
+            self.data = Block::for_bytes(self.left_bytes);
+            self.data.extend(arriving);
+        }
+        verified.truncate(mem::take(&mut self.verified_len));
+        verified
+    }
+
     /// What is verified so far.
     #[must_use]
-    pub fn into_piece(self) -> Piece {
-        Piece {
-            hash: self.hash,
-            size: self.tree.size(),
-            first: self.range.first,
-            data: self.data,
-            pairs: self.pairs,
-        }
+    pub fn into_piece(mut self) -> Piece {
+        self.take_piece()
     }
-}
-
-fn split_pair(pair: &[u8; 64]) -> ([u8; 32], [u8; 32]) {
-    let mut left = [0; 32];
-    let mut right = [0; 32];
-    let (l, r) = pair.split_at(32);
-    left.copy_from_slice(l);
-    right.copy_from_slice(r);
-    (left, right)
 }
 
 /// Verified bytes of a blob: whole chunk groups without gaps, and the hash pairs that prove them.
@@ -260,7 +257,7 @@ pub struct Piece {
     hash: Hash,
     size: u64,
     first: u64,
-    data: Vec<u8>,
+    data: Block,
     pairs: Vec<(u64, [u8; 64])>,
 }
 
@@ -281,7 +278,7 @@ impl Piece {
     /// The verified bytes, from the first group on.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        &self.data
+        self.data.as_slice()
     }
 
     /// Are they the whole blob?
@@ -293,12 +290,12 @@ impl Piece {
     /// The verified bytes, if they are the whole blob.
     #[must_use]
     pub fn into_whole(self) -> Option<Vec<u8>> {
-        self.is_whole().then_some(self.data)
+        self.is_whole().then(|| self.data.into_vec())
     }
 
     /// Writes the bytes and hash pairs to their places, in as few calls as possible.
-    pub(crate) fn write_to(&self, data: &File, outboard: &File) -> io::Result<()> {
-        data.write_all_at(&self.data, self.first.saturating_mul(CHUNK_GROUP_BYTES))?;
+    pub(crate) fn write_to(&self, data: &DataFile, outboard: &File) -> io::Result<()> {
+        data.write_all_at(self.bytes(), self.first.saturating_mul(CHUNK_GROUP_BYTES))?;
         let mut pairs: Vec<_> = self.pairs.iter().collect();
         pairs.sort_unstable_by_key(|(offset, _)| *offset);
         let mut run: Vec<u8> = Vec::new();
