@@ -20,6 +20,9 @@ const REMEMBERED_MAX: usize = 256;
 
 /// For so long an answer is good enough: a peer that asks for a shard that is gone is told so.
 const REMEMBERED_FOR: Duration = Duration::from_secs(3);
+/// That all is here is true for longer, and takes seconds to find out for a million files: it is remembered for so
+/// many times as long as that took.
+const REMEMBERED_TIMES: u32 = 30;
 
 /// What is held of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +39,7 @@ pub(crate) enum Held {
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     store: Store,
+    /// Until when each answer is good enough.
     remembered: Arc<Mutex<BTreeMap<ManifestId, (Instant, Held)>>>,
 }
 
@@ -56,11 +60,12 @@ impl Places {
             .unwrap_or_else(PoisonError::into_inner)
             .get(&manifest)
             .cloned();
-        if let Some((at, held)) = remembered
-            && at.elapsed() < REMEMBERED_FOR
+        if let Some((until, held)) = remembered
+            && Instant::now() < until
         {
             return held;
         }
+        let began = Instant::now();
         let held = self.look(manifest).await.unwrap_or_else(|error| {
             tracing::warn!(%manifest, %error, "cannot tell what is here of a version");
             Held::Nothing
@@ -76,7 +81,12 @@ impl Places {
         if remembered.len() >= REMEMBERED_MAX {
             remembered.clear();
         }
-        remembered.insert(manifest, (Instant::now(), held.clone()));
+        let long = match held {
+            Held::Complete => began.elapsed().saturating_mul(REMEMBERED_TIMES),
+            Held::Nothing | Held::Some(_) => Duration::ZERO,
+        };
+        let until = Instant::now() + long.max(REMEMBERED_FOR);
+        remembered.insert(manifest, (until, held.clone()));
         held
     }
 

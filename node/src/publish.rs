@@ -198,17 +198,21 @@ fn gather(shared: &Shared, request: &PublishRequest) -> Result<Walk, PublishErro
     if !request.copy {
         let walk = walk::walk(&request.path, &exclude, Links::Refuse)?;
         let data = shared.data_dir.path();
-        if walk.files.iter().any(|found| found.file.starts_with(data)) {
+        if walk
+            .files
+            .iter()
+            .any(|found| walk.file(found).starts_with(data))
+        {
             return Err(PublishError::OwnData { path: walk.root });
         }
         return Ok(walk);
     }
     let walk = walk::walk(&request.path, &exclude, Links::Follow)?;
-    copy(shared, &request.name, walk)
+    copy(shared, &request.name, &walk)
 }
 
 /// Copies the files into a folder of this node. The copy is what is published.
-fn copy(shared: &Shared, name: &str, walk: Walk) -> Result<Walk, PublishError> {
+fn copy(shared: &Shared, name: &str, walk: &Walk) -> Result<Walk, PublishError> {
     let folder = shared
         .data_dir
         .copies_path()
@@ -217,14 +221,14 @@ fn copy(shared: &Shared, name: &str, walk: Walk) -> Result<Walk, PublishError> {
         root: folder,
         files: Vec::with_capacity(walk.files.len()),
     };
-    for found in walk.files {
-        let file = copied.root.join(found.path.as_str());
+    for found in &walk.files {
+        let file = copied.file(found);
         let parent = file.parent().unwrap_or(Path::new(".")).to_owned();
         std::fs::create_dir_all(&parent).map_err(DiskError::io("create", &parent))?;
-        let size = std::fs::copy(&found.file, &file).map_err(DiskError::io("copy to", &file))?;
+        let size =
+            std::fs::copy(walk.file(found), &file).map_err(DiskError::io("copy to", &file))?;
         copied.files.push(walk::Found {
-            path: found.path,
-            file,
+            path: found.path.clone(),
             size,
         });
     }

@@ -36,6 +36,8 @@ use crate::{
 const ASKED_AT_ONCE: usize = 8;
 /// After the first answer others may know a newer version: so long is waited for them.
 const NEWER_WAIT: Duration = Duration::from_millis(700);
+/// The same when all peers that were found, and the DHT, have answered.
+const ALL_ANSWERED_WAIT: Duration = Duration::from_millis(250);
 /// A dataset that is known here is looked up for so long before what is known is taken.
 const KNOWN_WAIT: Duration = Duration::from_secs(4);
 
@@ -376,6 +378,9 @@ impl Search<'_> {
             if found.is_some_and(|version| RecordId::from(version.id) == self.id) {
                 return Ok(());
             }
+            if self.answered > 0 && asking.is_empty() && !heads_open {
+                self.shorten(ALL_ANSWERED_WAIT);
+            }
         }
     }
 
@@ -386,15 +391,20 @@ impl Search<'_> {
                 for record in records {
                     self.learn(Some(record));
                 }
-                // An answer of which nothing is valid must not cut short the wait for a better one.
-                if matches!(local(self.shared, self.id), Ok(Some(_))) {
-                    self.deadline = self.deadline.min(Instant::now() + NEWER_WAIT);
-                }
+                self.shorten(NEWER_WAIT);
             }
             Err(error) => {
                 self.asked.remove(&peer);
                 tracing::debug!(%peer, %error, "a peer does not know the link");
             }
+        }
+    }
+
+    /// Waits for a newer version than the one that was found no longer than this. An answer of which nothing is valid
+    /// must not cut short the wait for a better one.
+    fn shorten(&mut self, wait: Duration) {
+        if matches!(local(self.shared, self.id), Ok(Some(_))) {
+            self.deadline = self.deadline.min(Instant::now() + wait);
         }
     }
 

@@ -49,6 +49,23 @@ impl Plan {
     }
 }
 
+/// The first file with some content, by its position in the plan.
+#[derive(Clone, Copy, Debug)]
+enum First {
+    Here(usize),
+    Fetched(usize),
+}
+
+impl First {
+    fn path(self, plan: &Plan) -> Option<DatasetPath> {
+        let path = match self {
+            Self::Here(at) => &plan.here.get(at)?.1.path,
+            Self::Fetched(at) => plan.fetch.get(at)?.entry.path(),
+        };
+        Some(path.clone())
+    }
+}
+
 /// Why the target is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
@@ -108,30 +125,46 @@ impl Look {
             bytes: self.meter.now.bytes_total,
             missing_bytes: 0,
         };
-        let mut first_of: BTreeMap<Hash, DatasetPath> = BTreeMap::new();
+        let fresh = plan.target.as_ref().map(Target::is_fresh).transpose();
+        let fresh = fresh.map_err(WriteError::from)?.unwrap_or(true);
+        let mut first_of: BTreeMap<Hash, First> = BTreeMap::new();
         let mut missing = Vec::new();
         for wanted in wanted {
             self.meter.now.files += 1;
             self.meter.now.bytes += wanted.entry.size();
             self.meter.tick();
-            match self.existing(&wanted, &mut plan)? {
+            let existing = if fresh {
+                None
+            } else {
+                self.existing(&wanted, &mut plan)?
+            };
+            match existing {
                 Some(placed) => {
-                    first_of
-                        .entry(placed.hash)
-                        .or_insert_with(|| placed.path.clone());
+                    let first = First::Here(plan.here.len());
+                    first_of.entry(placed.hash).or_insert(first);
                     plan.here.push((wanted.shard, placed));
                 }
                 None => missing.push(wanted),
             }
         }
-        for wanted in missing {
-            match first_of.get(&wanted.entry.hash()) {
-                Some(path) => plan.copies.push((path.clone(), wanted)),
-                None => {
-                    first_of.insert(wanted.entry.hash(), wanted.entry.path().clone());
-                    plan.missing_bytes += wanted.entry.size();
-                    plan.fetch.push(wanted);
-                }
+        let mut copies = Vec::new();
+        let (mut number, mut missing_bytes) = (0, 0);
+        // In place: a version may have a million files.
+        missing.retain(|wanted| {
+            if let Some(first) = first_of.get(&wanted.entry.hash()) {
+                copies.push((*first, wanted.clone()));
+                return false;
+            }
+            first_of.insert(wanted.entry.hash(), First::Fetched(number));
+            number += 1;
+            missing_bytes += wanted.entry.size();
+            true
+        });
+        plan.fetch = missing;
+        plan.missing_bytes = missing_bytes;
+        for (first, wanted) in copies {
+            if let Some(path) = first.path(&plan) {
+                plan.copies.push((path, wanted));
             }
         }
         Ok(plan)

@@ -192,6 +192,6 @@ fn selected<'a>(page: &'a Page, selection: &'a Selection) -> impl Iterator<Item 
     let wants = |(_, entry): &(ShardIndex, &FileEntry)| selection.wants(entry.path());
     page.shards().filter(wants).map(|(shard, entry)| Wanted {
         shard,
-        entry: entry.clone(),
+        entry: entry.without_remarks(),
     })
 }

@@ -142,7 +142,7 @@ async fn enter(
 ) -> Result<(), PublishError> {
     let mut fields = FileFields::new(found.path.clone(), file.size, file.hash);
     fields.sha256 = file.sha256;
-    fields.media_type = mime_guess::from_path(&found.file)
+    fields.media_type = mime_guess::from_path(found.path.as_str())
         .first_raw()
         .map(str::to_owned);
     let page = match map {
@@ -217,7 +217,7 @@ fn card(request: &PublishRequest, walk: &Walk) -> Option<PathBuf> {
     request
         .card
         .clone()
-        .or_else(|| found().map(|found| found.file.clone()))
+        .or_else(|| found().map(|found| walk.file(found)))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, PublishError> {

@@ -167,22 +167,19 @@ impl Hasher {
 
     fn hash(&self, found: &Found, earlier: Option<Earlier>) -> Result<Hashed, PublishError> {
         let file = self.root.open_read(&found.path)?;
-        let stamp = Stamp::of(&file).map_err(DiskError::io("read", &found.file))?;
+        let shown = self.root.path().join(found.path.as_str());
+        let stamp = Stamp::of(&file).map_err(DiskError::io("read", &shown))?;
         if let Some(earlier) = earlier.filter(|earlier| self.is_unchanged(found, stamp, earlier)) {
             return Ok(self.keep(earlier));
         }
         let read_at = SystemTime::now();
         let _alone = (found.size >= ALL_CORES_BYTES_MIN).then(|| lock(&self.all_cores));
         let outboards = self.shared.store.outboards();
-        let (file, map) =
-            outboards.describe_file(&file, &found.file, self.wanted, &mut |block| {
-                self.tick(block.len());
-            })?;
+        let (file, map) = outboards.describe_file(&file, &shown, self.wanted, &mut |block| {
+            self.tick(block.len());
+        })?;
         if file.size != found.size {
-            return Err(HashError::Changed {
-                path: found.file.clone(),
-            }
-            .into());
+            return Err(HashError::Changed { path: shown }.into());
         }
         lock(&self.meter).now.files += 1;
         let is_remembered = stamp.fingerprint == file.fingerprint && stamp.is_settled(read_at);

@@ -29,10 +29,8 @@ pub(crate) enum Links {
 /// A file to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// Its path in the dataset.
+    /// Its path in the dataset, and below the folder of the walk.
     pub(crate) path: DatasetPath,
-    /// Its path on disk.
-    pub(crate) file: PathBuf,
     /// Its size when it was found, in bytes; the hash decides.
     pub(crate) size: u64,
 }
@@ -111,6 +109,13 @@ pub(crate) struct Walk {
     pub(crate) files: Vec<Found>,
 }
 
+impl Walk {
+    /// The path of a file on disk. It is not kept with each: a walk may find millions.
+    pub(crate) fn file(&self, found: &Found) -> PathBuf {
+        self.root.join(found.path.as_str())
+    }
+}
+
 /// Finds all regular files below `path`, or `path` itself if it is one.
 ///
 /// Blocking. Two paths that differ only in case are found later, by the table.
@@ -133,7 +138,6 @@ pub(crate) fn walk(path: &Path, exclude: &GlobSet, links: Links) -> Result<Walk,
     let found = Found {
         path: dataset_path(&root, &path)?,
         size: metadata.len(),
-        file: path,
     };
     Ok(Walk {
         root,
@@ -183,7 +187,6 @@ fn found(root: &Path, entry: &DirEntry, links: Links) -> Result<Found, WalkError
     Ok(Found {
         path: dataset_path(root, &file)?,
         size: metadata.len(),
-        file,
     })
 }
 

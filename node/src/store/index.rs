@@ -22,6 +22,8 @@ const CACHE_BYTES: u64 = 2 * 1024 * 1024;
 const SHARDS_CHECKED_MAX: usize = 200_000;
 /// Rows that are written at once.
 const BATCH_ROWS_MAX: usize = 2048;
+/// What is not flushed cannot leave the memory: a million rows took a gigabyte.
+const UNFLUSHED_BATCHES_MAX: u32 = 16;
 
 /// Why the index cannot be read or written. The truth is not in it.
 #[derive(Debug, thiserror::Error)]
@@ -254,7 +256,7 @@ impl Index {
     ) -> Result<(), IndexError> {
         let tree = self.tree(table);
         let mut batch = Batch::default();
-        let mut count = 0;
+        let (mut count, mut unflushed) = (0, 0);
         for (key, value) in rows {
             match value {
                 Some(value) => batch.insert(key, seal(&value)),
@@ -264,7 +266,11 @@ impl Index {
             if count == BATCH_ROWS_MAX {
                 tree.apply_batch(std::mem::take(&mut batch))
                     .map_err(|e| self.sled(e))?;
-                count = 0;
+                (count, unflushed) = (0, unflushed + 1);
+            }
+            if unflushed == UNFLUSHED_BATCHES_MAX {
+                self.flush()?;
+                unflushed = 0;
             }
         }
         tree.apply_batch(batch).map_err(|e| self.sled(e))

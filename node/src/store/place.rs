@@ -177,6 +177,11 @@ impl ShardLocation {
         value
     }
 
+    /// Is it not known to be stale? Cheaper than to decode it.
+    pub(crate) fn is_fresh(value: &[u8]) -> bool {
+        value.first() == Some(&0)
+    }
+
     pub(crate) fn decode(key: &[u8], value: &[u8]) -> Option<Self> {
         let root = root_of_key(key)?;
         let (stale, rest) = value.split_first()?;

@@ -84,8 +84,14 @@ impl Store {
     /// # Errors
     /// [`StoreError::Index`].
     pub fn has_shard(&self, hash: Hash) -> Result<bool, StoreError> {
-        let locations = self.shard_find(hash)?;
-        Ok(locations.iter().any(|location| !location.stale))
+        for row in self.inner.index.rows(Table::Shards, &shard_prefix(hash)) {
+            match row {
+                Ok((_, value)) if ShardLocation::is_fresh(&value) => return Ok(true),
+                Ok(_) | Err(IndexError::Damaged { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(false)
     }
 
     /// Notes that a file is not the shard any more. Whoever listens to [`Store::stale_shards`] hears of it. Blocks.

@@ -117,6 +117,14 @@ impl Target {
         self.work.open_own(&format!("{hash}.part")).is_ok()
     }
 
+    /// Is there nothing but our working folder? Then no path needs to be looked at.
+    ///
+    /// # Errors
+    /// [`DiskError`].
+    pub fn is_fresh(&self) -> Result<bool, DiskError> {
+        Ok(self.root.names()?.iter().all(|name| name == WORK_FOLDER))
+    }
+
     /// What lies at a path, without reading it.
     ///
     /// # Errors

@@ -122,6 +122,16 @@ pub enum EntryError {
 }
 
 impl FileEntry {
+    /// The same without what only describes: SHA-256, media type, record count and licence. For who keeps many.
+    #[must_use]
+    pub fn without_remarks(&self) -> Self {
+        let fields = &self.0;
+        Self(FileFields {
+            chunk_map: fields.chunk_map,
+            ..FileFields::new(fields.path.clone(), fields.size, fields.hash)
+        })
+    }
+
     /// Accepts `fields` as an entry.
     ///
     /// The licence is not compared with the list of SPDX: that grows, and tables must stay readable.
