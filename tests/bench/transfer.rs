@@ -60,6 +60,7 @@ impl Comparison<'_> {
                 seed: self.seed.clone(),
                 fetch: self.fetch.clone(),
             };
+            say(&format!("  {} seeds", peer.name()));
             match peer.seed(&job) {
                 Ok(seed) => contestants.push(Contestant {
                     peer: peer.as_ref(),
@@ -76,11 +77,15 @@ impl Comparison<'_> {
             for contestant in &mut contestants {
                 match self.measure(contestant, round, bytes) {
                     Ok(run) => contestant.row.runs.push(run),
-                    Err(error) => report.notes.push(format!(
-                        "{} failed in round {}: {error:#}",
-                        contestant.peer.name(),
-                        round + 1
-                    )),
+                    Err(error) => {
+                        let failure = format!(
+                            "{} failed in round {}: {error:#}",
+                            contestant.peer.name(),
+                            round + 1
+                        );
+                        say(&format!("  {failure}"));
+                        report.notes.push(failure);
+                    }
                 }
             }
         }
