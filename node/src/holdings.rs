@@ -180,6 +180,11 @@ impl Session {
         News { done, partial }
     }
 
+    /// Does anybody wait for news?
+    pub(crate) fn is_followed(&self) -> bool {
+        self.version.receiver_count() > 0
+    }
+
     /// Has the fetch ended, and so its news?
     pub(crate) fn has_ended(&self) -> bool {
         *self.version.borrow() == ENDED
@@ -213,7 +218,9 @@ mod tests {
             sessions.begin(manifest, Sharing::Seed).is_none(),
             "one fetch of a version at a time"
         );
+        assert!(!running.is_followed());
         let mut watch = sessions.get(&manifest).unwrap().watch();
+        assert!(running.is_followed());
         let (one, two) = (ShardIndex(1), ShardIndex(2));
         let mut told = Told::default();
         running.partial(one, &groups(0, 3));

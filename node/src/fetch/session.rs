@@ -45,6 +45,9 @@ use crate::{
 const ARRIVED_WAITING_MAX: usize = 256;
 /// What is verified is made durable at least so often.
 const SYNC_EVERY: Duration = Duration::from_secs(2);
+/// And so often while others listen: a small file is theirs when it has its name. Only a fetch of less
+/// than 6 MiB a second waits for that, so there is little to sync.
+const SYNC_FOLLOWED_EVERY: Duration = Duration::from_millis(500);
 /// What peers did wrong is told so often at most: a liar must not fill the user's terminal.
 const BLAMED_MAX: u32 = 32;
 /// How often progress is looked at.
@@ -507,8 +510,12 @@ impl Session {
 
     fn sync_if_due(&mut self) {
         let writer = &self.parts.writer;
-        let due =
-            writer.is_due() || (writer.dirty_bytes() > 0 && self.synced.elapsed() >= SYNC_EVERY);
+        let every = if self.parts.running.is_followed() {
+            SYNC_FOLLOWED_EVERY
+        } else {
+            SYNC_EVERY
+        };
+        let due = writer.is_due() || (writer.dirty_bytes() > 0 && self.synced.elapsed() >= every);
         if due && self.syncing.is_none() {
             self.syncing = Some(self.sync());
         }
