@@ -38,6 +38,8 @@ const DIRTY_BYTES_MAX: u64 = 7 * 1024 * 1024;
 const DIRTY_BYTES_ENOUGH: u64 = 3 * 1024 * 1024;
 /// Small files are as expensive to lose as their number says: an empty one counts so many bytes.
 const FILE_COST_BYTES: u64 = 1024;
+/// What is not flushed of the index stays in memory.
+const UNFLUSHED_ROWS_MAX: usize = 8192;
 /// Copies that get their names together.
 const COPIES_AT_ONCE: usize = 512;
 /// Shards up to this size are fetched whole and written at once.
@@ -107,6 +109,8 @@ struct State {
     taken: Vec<bool>,
     whole: Vec<ShardIndex>,
     dirty_bytes: u64,
+    /// Rows of the index that are not durable yet.
+    unflushed_rows: usize,
     failed: bool,
 }
 
@@ -121,6 +125,7 @@ impl Writer {
             taken: vec![false; wanted.len()],
             whole: Vec::new(),
             dirty_bytes: 0,
+            unflushed_rows: 0,
             failed: false,
         };
         Self {
@@ -334,7 +339,17 @@ impl Writer {
                 let rows = placed
                     .iter()
                     .map(|placed| (placed.hash, placed.path.clone(), placed.fingerprint));
-                Ok(self.destination.store.put_rows(root, rows)?)
+                self.destination.store.put_rows(root, rows)?;
+                let unflushed = {
+                    let mut state = self.state();
+                    state.unflushed_rows += placed.len();
+                    if state.unflushed_rows < UNFLUSHED_ROWS_MAX {
+                        return Ok(());
+                    }
+                    std::mem::take(&mut state.unflushed_rows)
+                };
+                tracing::debug!(rows = unflushed, "rows of the index are flushed");
+                Ok(self.destination.store.flush_rows()?)
             }
             Some(_) | None => Ok(()),
         }
