@@ -1,7 +1,7 @@
 //! A bad link on one machine: hosts in network namespaces, and a user-space wire between them.
 //!
 //! Host 0 sits behind the link; all others are beyond it, next to each other. Each host has one TUN
-//! device, and one thread reads what all of them send. What crosses the link goes through a [`Pipe`]
+//! device, and one thread reads what all of them send. What crosses the link goes through a `link::pipe`
 //! with a rate, a queue, a delay and losses, one for each direction; what the hosts beyond it send
 //! each other arrives at once.
 
