@@ -140,7 +140,7 @@ impl Task {
 
     /// Opens a stream, and dials QUIC beside TCP where that promises to be faster.
     pub(super) fn open(&mut self, peer: PeerId, request: OpenRequest) {
-        let round_trip = self.peers.get(&peer).and_then(|state| state.rtt);
+        let round_trip = self.peers.get(&peer).and_then(|state| state.rtt_min);
         let streams = &mut self.swarm.behaviour_mut().streams;
         if !streams.open(peer, round_trip, request) {
             return;

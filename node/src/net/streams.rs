@@ -127,7 +127,7 @@ impl Behaviour {
     }
 
     /// Opens a stream on the connection to `peer` that [`Route`] chooses; of equal ones the oldest.
-    /// `round_trip` is what pings take. True if a connection over QUIC is wanted as well.
+    /// `round_trip` is what the shortest ping took. True if a connection over QUIC is wanted as well.
     pub(super) fn open(
         &mut self,
         peer: PeerId,

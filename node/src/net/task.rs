@@ -43,7 +43,10 @@ pub(super) struct Peer {
     pub(super) agent: Option<String>,
     /// Where it says that it listens.
     pub(super) listens: Vec<Multiaddr>,
+    /// What the last ping took.
     pub(super) rtt: Option<Duration>,
+    /// What the shortest ping took: how far the peer is, however busy it or this node may be.
+    pub(super) rtt_min: Option<Duration>,
     pub(super) gossip: Pace,
 }
 
@@ -57,6 +60,7 @@ impl Peer {
             agent: None,
             listens: Vec::new(),
             rtt: None,
+            rtt_min: None,
             gossip: Pace::new(),
         }
     }
@@ -275,6 +279,7 @@ impl Task {
             Ok(rtt) => {
                 connection.pings_lost = 0;
                 state.rtt = Some(*rtt);
+                state.rtt_min = Some(state.rtt_min.map_or(*rtt, |least| least.min(*rtt)));
             }
             Err(ping::Failure::Timeout) => {
                 connection.pings_lost += 1;
