@@ -102,7 +102,9 @@ mod tests {
     fn this_process_is_seen() {
         let me = std::process::id();
         assert_eq!(tree(&[me]).first(), Some(&me));
-        assert!(resident_bytes(me) > 0);
-        assert!(peak_bytes(&[me]) >= resident_bytes(me));
+        let resident = resident_bytes(me);
+        assert!(resident > 0);
+        // Read afterwards: other tests of this process may take memory in between.
+        assert!(peak_bytes(&[me]) >= resident);
     }
 }
