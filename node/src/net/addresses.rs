@@ -111,15 +111,17 @@ impl Policy {
         trusted.known.contains(&without_peer(addr))
     }
 
-    /// On loopback many nodes share one IP: two that dialled each other from their listening ports
-    /// would collide, and no NAT needs the ports to be the same.
-    pub(super) fn dial_opts(&self, opts: DialOpts) -> DialOpts {
-        match self.scope {
-            Scope::Loopback => DialOpts {
-                port_use: PortUse::New,
-                ..opts
-            },
-            Scope::Open => opts,
+    /// Two nodes that dial each other at one time from their listening ports get one connection that
+    /// both think they opened, and no handshake. On a LAN that happens each time they find each other,
+    /// on loopback many nodes share one IP besides; and no NAT there needs the ports to be the same.
+    pub(super) fn dial_opts(&self, addr: &Multiaddr, opts: DialOpts) -> DialOpts {
+        let public = self.scope == Scope::Open && ip_of(addr).is_some_and(is_public);
+        if public {
+            return opts;
+        }
+        DialOpts {
+            port_use: PortUse::New,
+            ..opts
         }
     }
 }

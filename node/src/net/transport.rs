@@ -139,7 +139,8 @@ impl Transport for Gate {
             return Err(TransportError::MultiaddrNotSupported(addr));
         }
         let (kind, peer) = (Kind::of(&addr), peer_of(&addr));
-        let dial = self.inner.dial(addr, self.policy.dial_opts(opts))?;
+        let opts = self.policy.dial_opts(&addr, opts);
+        let dial = self.inner.dial(addr, opts)?;
         Ok(match (kind, peer) {
             (Kind::Tcp, Some(peer)) => {
                 let running = self.race.tcp(peer);
