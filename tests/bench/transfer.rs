@@ -46,7 +46,9 @@ impl Comparison<'_> {
     pub(crate) fn run(&self, peers: &[Box<dyn Peer>], report: &mut Report) -> Result<()> {
         let bytes = size(self.source)?;
         let mut contestants = Vec::new();
-        for peer in peers {
+        // The subject comes first in the table and seeds last: rqbit opens the files that it shares for
+        // writing and moves their times, after which OpenDAG rightly serves them no more.
+        for peer in peers.iter().rev() {
             if let Some(reason) = peer.missing() {
                 report
                     .notes
@@ -73,6 +75,7 @@ impl Comparison<'_> {
                     .push(format!("{} left out, its seed: {error:#}", peer.name())),
             }
         }
+        contestants.reverse();
         for round in 0..self.rounds {
             for contestant in &mut contestants {
                 match self.measure(contestant, round, bytes) {
