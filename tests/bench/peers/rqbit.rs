@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Result;
+use walkdir::WalkDir;
 
 use super::{Fetch, Host, Job, Peer, SEED_TIME_MAX, Seed, free_port, need, rsync::wait_port};
 use crate::process::{Process, Watched};
@@ -60,6 +61,7 @@ impl Peer for Rqbit {
         Ok(Box::new(Seeding {
             process,
             torrent,
+            folder: several(job.source).then(|| job.source.file_name().unwrap_or_default().into()),
             peer: format!("{}:{port}", job.seed.address),
             home: job.scratch.clone(),
             host: job.fetch.clone(),
@@ -67,9 +69,20 @@ impl Peer for Rqbit {
     }
 }
 
+/// Whether a folder has more than one file.
+fn several(folder: &Path) -> bool {
+    let entries = WalkDir::new(folder).into_iter().filter_map(Result::ok);
+    entries
+        .filter(|entry| entry.file_type().is_file())
+        .nth(1)
+        .is_some()
+}
+
 struct Seeding {
     process: Process,
     torrent: PathBuf,
+    /// The folder that it makes in the target for a torrent of several files.
+    folder: Option<PathBuf>,
     peer: String,
     home: PathBuf,
     host: Host,
@@ -91,7 +104,10 @@ impl Seed for Seeding {
             .env("HOME", &self.home);
         Ok(Fetch {
             command,
-            result: target.to_path_buf(),
+            result: match &self.folder {
+                Some(folder) => target.join(folder),
+                None => target.to_path_buf(),
+            },
         })
     }
 }
