@@ -7,6 +7,7 @@
 mod delta;
 mod local;
 mod plan;
+mod request;
 mod session;
 pub(crate) mod space;
 mod swarm;

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) use self::{
     assembly::{Assembly, Found},
     seen::Seen,
-    transfer::{SpanOrder, SpanTransfer},
+    transfer::SpanTransfer,
 };
 use self::{
     chunks::Source,

@@ -1,7 +1,11 @@
 //! The loop of one fetch: the scheduler decides, the swarm and the transfers bring news, the writer
 //! makes durable.
 //!
-//! It owns the scheduler and awaits nothing but its own events.
+//! It owns the scheduler and awaits nothing but its own events. How peers are asked stands in
+//! [`asking`], what came of it in [`moved`].
+
+mod asking;
+mod moved;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -25,11 +29,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::moved::Moved;
 use super::{
     FetchError,
-    delta::{Assembly, Seen, SpanOrder, SpanTransfer},
+    delta::{Assembly, Seen},
+    request::{Arrived, TransferError},
     swarm::{News, Swarm},
-    transfer::{Arrived, Order, Transfer, TransferError},
     writer::{WriteError, Writer},
 };
 use crate::{
@@ -37,7 +42,7 @@ use crate::{
     holdings::Running,
     net::Net,
     node::Shared,
-    ops::{Event, PeerShare},
+    ops::Event,
     report::{Meter, Reporter},
 };
 
@@ -74,31 +79,6 @@ pub(super) struct Parts {
     /// Give up after so long without progress.
     pub(super) stalled_max: Duration,
     pub(super) cancel: CancellationToken,
-}
-
-/// What a session moved.
-#[derive(Debug, Default)]
-pub(super) struct Moved {
-    pub(super) received_bytes: u64,
-    pub(super) wasted_bytes: u64,
-    pub(super) peers: Vec<PeerShare>,
-}
-
-impl Moved {
-    /// What two sessions moved.
-    pub(super) fn and(mut self, later: Self) -> Self {
-        self.received_bytes += later.received_bytes;
-        self.wasted_bytes += later.wasted_bytes;
-        for share in later.peers {
-            match self.peers.iter_mut().find(|known| known.peer == share.peer) {
-                Some(known) => known.bytes += share.bytes,
-                None => self.peers.push(share),
-            }
-        }
-        self.peers
-            .sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.peer.cmp(&b.peer)));
-        self
-    }
 }
 
 /// What the next session of the same fetch goes on with.
@@ -417,97 +397,6 @@ impl Session {
         }
     }
 
-    fn request(
-        &mut self,
-        request: RequestId,
-        key: PeerKey,
-        items: &[opendag_protocol::fetch::Item],
-    ) {
-        let Some(peer) = self.keys.get(&key).copied() else {
-            return self.handle(Input::Ended {
-                request,
-                end: End::Closed,
-            });
-        };
-        let abort = match self.parts.spans.clone() {
-            Some(spans) => self.request_spans(&spans, request, (peer, key), items),
-            None => {
-                let order = |item| self.parts.writer.order(item);
-                let orders: Vec<Order> = items.iter().filter_map(|item| order(*item)).collect();
-                let transfer = Transfer {
-                    shared: self.parts.shared.clone(),
-                    net: self.parts.net.clone(),
-                    peer,
-                    key,
-                    request,
-                    orders,
-                    writer: self.parts.writer.clone(),
-                    tell: self.tell.clone(),
-                    received: self.received.clone(),
-                };
-                self.transfers.spawn(transfer.run())
-            }
-        };
-        self.requests.insert(abort.id(), (request, key));
-        self.aborts.insert(request, abort);
-    }
-
-    /// Asks for spans. Those of files that were given up count as here: the session is to end.
-    fn request_spans(
-        &mut self,
-        spans: &Arc<Assembly>,
-        request: RequestId,
-        (peer, key): (PeerId, PeerKey),
-        items: &[opendag_protocol::fetch::Item],
-    ) -> AbortHandle {
-        let mut orders: Vec<SpanOrder> = Vec::new();
-        for item in items {
-            match spans.order(*item) {
-                Some(order) => orders.push(order),
-                None => self.handle(Input::Verified {
-                    request,
-                    shard: item.shard,
-                    groups: item.groups,
-                    bytes: 0,
-                }),
-            }
-        }
-        if orders.is_empty() {
-            return self.transfers.spawn(async { Ok(()) });
-        }
-        let transfer = SpanTransfer {
-            shared: self.parts.shared.clone(),
-            net: self.parts.net.clone(),
-            peer,
-            key,
-            request,
-            orders,
-            assembly: spans.clone(),
-            tell: self.tell.clone(),
-            received: self.received.clone(),
-        };
-        self.transfers.spawn(transfer.run())
-    }
-
-    fn abort(&mut self, request: RequestId) {
-        if let Some(abort) = self.aborts.remove(&request) {
-            self.requests.remove(&abort.id());
-            abort.abort();
-        }
-    }
-
-    fn abort_all(&mut self, peer: PeerKey) {
-        let of_peer: Vec<_> = self
-            .requests
-            .values()
-            .filter(|(_, key)| *key == peer)
-            .map(|(request, _)| *request)
-            .collect();
-        for request in of_peer {
-            self.abort(request);
-        }
-    }
-
     fn sync_if_due(&mut self) {
         let writer = &self.parts.writer;
         let every = if self.parts.running.is_followed() {
@@ -571,21 +460,6 @@ impl Session {
         self.parts.meter.now.received_bytes = self.received.load(Ordering::Relaxed);
         self.parts.meter.tell();
         Ok(())
-    }
-
-    fn moved(&self) -> Moved {
-        let received_bytes = self.received.load(Ordering::Relaxed);
-        let share = |(key, bytes): (PeerKey, u64)| {
-            let peer = self.keys.get(&key)?.to_string();
-            Some(PeerShare { peer, bytes })
-        };
-        let mut peers: Vec<_> = self.shares.clone().into_iter().filter_map(share).collect();
-        peers.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.peer.cmp(&b.peer)));
-        Moved {
-            received_bytes,
-            wasted_bytes: received_bytes.saturating_sub(self.useful_bytes),
-            peers,
-        }
     }
 }
 

@@ -19,11 +19,7 @@ use opendag_protocol::{
 };
 use tokio::sync::Notify;
 
-use super::{
-    space,
-    table::Wanted,
-    transfer::{Arrived, Order},
-};
+use super::{request::Arrived, space, table::Wanted, transfer::Order};
 use crate::{
     disk::{DiskError, Replace},
     store::{

@@ -27,8 +27,8 @@ use super::{
 use crate::{
     disk::DiskError,
     fetch::{
+        request::Arrived,
         table::Wanted,
-        transfer::Arrived,
         writer::{WriteError, Writer},
     },
 };
