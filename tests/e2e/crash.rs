@@ -47,13 +47,15 @@ fn p4_a_killed_fetch_goes_on_where_it_was() -> Result<()> {
             .file("large.bin", bytes - 1000)
             .file("small.txt", 1000),
         2,
-        "24MB",
+        "12MB",
     )?;
     let output = swarm.world.path("fetched");
     let (options, node) = (swarm.peers()?, swarm.world.node("fetcher"));
     let mut received = 0;
     let mut kills = 0;
-    for percent in [35, 60, 85] {
+    // The rest takes the seeds two seconds: on a busy machine a share is
+    // seen late, and a fetch that has ended cannot be killed.
+    for percent in [30, 50, 70] {
         let mut fetch = node.start_fetch(&swarm.link, &output, &options)?;
         fetch.wait_for("its share", COMMAND_TIME_MAX, |event| {
             event["phase"] == "fetch" && event["bytes"].as_u64() > Some(bytes / 100 * percent)
@@ -205,9 +207,10 @@ fn p1_what_was_fetched_survives_a_kill_right_after() -> Result<()> {
 fn p9_a_publish_that_was_killed_leaves_a_node_that_starts() -> Result<()> {
     let world = world()?;
     let source = Tree::new(36)
-        .file("large.bin", 128 * MIB)
         .file("small", 10)
         .write(&world.path("source"))?;
+    // Takes no room, and longer to hash than a busy machine takes to kill.
+    fs::File::create(source.join("large.bin"))?.set_len(1024 * MIB)?;
     let node = world.node("publisher");
     let args = ["publish", &source.display().to_string(), "--name", "data"].map(str::to_owned);
     for _ in 0..2 {
