@@ -170,6 +170,17 @@ pub enum Input {
         /// The groups.
         groups: GroupRange,
     },
+    /// No reader waits for these groups any more, which one did. On demand, what of them was not asked
+    /// for yet is not asked for; of two readers of one range the other must say again that it waits.
+    Unwanted {
+        /// The shard.
+        shard: ShardIndex,
+        /// The groups.
+        groups: GroupRange,
+    },
+    /// On demand only: one more shard, of which peers claim nothing yet by itself. Their claims are to
+    /// be told again.
+    Add(ShardSpec),
     /// Groups that were here are lost: fetch them again. A small shard is lost as a whole.
     LocalLost {
         /// The shard.
@@ -332,10 +343,27 @@ impl Fetch {
             Input::ItemMissing { request, shard } => self.item_missing(now, request, shard),
             Input::Ended { request, end } => self.ended(now, request, end),
             Input::Prioritise { shard, groups } => self.prioritise(now, shard, groups),
+            Input::Unwanted { shard, groups } => self.unwanted(shard, groups),
+            Input::Add(spec) => self.add(&spec),
             Input::LocalLost { shard, groups } => self.local_lost(shard, groups),
         }
         self.fill(now);
         self.check();
+    }
+
+    fn add(&mut self, spec: &ShardSpec) {
+        if self.config.on_demand
+            && let Some(slot) = self.shards.add(&self.config, spec)
+            && self.shards.is_done(slot)
+        {
+            self.tell_done(slot);
+        }
+    }
+
+    /// On demand: is there no room for another shard? Then a new fetch goes on.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.shards.is_full()
     }
 
     /// The next thing to do; `None` until the next input or timeout.

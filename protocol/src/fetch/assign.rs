@@ -135,7 +135,7 @@ impl Fetch {
 
     /// Tells that all shards are whole, once.
     pub(super) fn tell_completed(&mut self) {
-        if !self.completed && self.shards.done() == self.shards.len() {
+        if !self.completed && !self.config.on_demand && self.shards.done() == self.shards.len() {
             self.completed = true;
             self.outputs.push_back(Output::Completed);
         }

@@ -53,7 +53,8 @@ impl Fetch {
             let size = self.shards.size(slot);
             let wanted = self.shards.wanted(slot).ok_or(Broken::Wanted(index))?;
             let asked = asked.remove(&slot).unwrap_or_default();
-            let mut forgotten = self.shards.missing(slot, &self.shards.whole(slot));
+            let missing = self.shards.missing(slot, &self.shards.whole(slot));
+            let mut forgotten = missing.intersect(&self.shards.demanded(slot));
             if self.shards.is_small(slot) {
                 bytes += if self.shards.is_done(slot) { size } else { 0 };
                 // It is asked for as a whole; what of it waits in memory is covered too.
@@ -61,7 +62,7 @@ impl Fetch {
                     forgotten = GroupRanges::new();
                 }
             } else {
-                bytes += size - forgotten.len_bytes(size);
+                bytes += size - missing.len_bytes(size);
                 forgotten.remove_all(&wanted);
                 forgotten.remove_all(&asked);
             }

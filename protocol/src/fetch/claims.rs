@@ -60,7 +60,7 @@ impl Claims {
     /// Notes a whole shard; was that new?
     pub(super) fn whole(&mut self, slot: Slot, shards: &mut Shards) -> bool {
         let was_part = self.drop_part(slot, shards);
-        let new = self.add(slot, shards.len());
+        let new = self.add(slot, shards.capacity());
         if new || was_part {
             shards.gain_holder(slot);
         }
@@ -94,23 +94,23 @@ impl Claims {
         });
         let new = part.add(slot, ranges, shards);
         shards.gain_pieces(slot, &new);
-        self.add(slot, shards.len());
+        self.add(slot, shards.capacity());
         !new.is_empty()
     }
 
-    fn add(&mut self, slot: Slot, len: usize) -> bool {
+    fn add(&mut self, slot: Slot, capacity: usize) -> bool {
         if let Some(denied) = &mut self.denied {
             denied.remove(slot.at());
         }
         self.any
-            .get_or_insert_with(|| Bits::new(len))
+            .get_or_insert_with(|| Bits::new(capacity))
             .insert(slot.at())
     }
 
     /// It lacks a shard that it claimed.
     pub(super) fn deny(&mut self, slot: Slot, shards: &mut Shards) {
         self.denied
-            .get_or_insert_with(|| Bits::new(shards.len()))
+            .get_or_insert_with(|| Bits::new(shards.capacity()))
             .insert(slot.at());
         let was_part = self.drop_part(slot, shards);
         let claimed = self.any.as_mut().is_some_and(|any| any.remove(slot.at()));

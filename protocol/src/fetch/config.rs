@@ -25,6 +25,9 @@ pub struct FetchConfig {
     /// A peer that has requests and sends nothing that verifies for so long has timed out.
     /// Twice as long after each time-out in a row.
     pub stall: Duration,
+    /// Ask for nothing but what readers wait for, [`super::Input::Prioritise`]; shards may be added
+    /// later, [`super::Input::Add`]. Such a fetch never completes.
+    pub on_demand: bool,
     /// Where to start among equals; differs from node to node, so that they get different parts.
     pub seed: u64,
 }
@@ -40,6 +43,7 @@ impl Default for FetchConfig {
             peer_requests_max: 12,
             requests_max: 128,
             stall: Duration::from_secs(10),
+            on_demand: false,
             seed: 0,
         }
     }

@@ -36,6 +36,8 @@ pub(super) struct Large {
     /// Groups that others had first.
     foreign: u64,
     urgent: GroupRanges,
+    /// Pieces that readers want, as groups; `None`: all are wanted.
+    demand: Option<GroupRanges>,
 }
 
 impl Large {
@@ -52,7 +54,11 @@ impl Large {
             started: !spec.have.is_empty(),
             foreign: 0,
             urgent: GroupRanges::new(),
+            demand: config.on_demand.then(GroupRanges::new),
         };
+        if config.on_demand {
+            return large;
+        }
         for missing in large.have.missing_within(groups).iter() {
             for piece in large.pieces_of(missing) {
                 large.wanted.insert(piece);
@@ -184,7 +190,7 @@ impl Large {
         for piece in self.pieces_of(groups) {
             let range = self.groups_of(piece);
             let elsewhere = coming.is_some_and(|coming| overlaps(coming, range));
-            if !elsewhere && !self.have.contains_all(range) {
+            if !elsewhere && !self.have.contains_all(range) && self.is_demanded(range) {
                 released |= self.wanted.insert(piece);
             }
         }
@@ -199,8 +205,12 @@ impl Large {
         let new = self.missing(&groups.into()).len_bytes(self.size);
         self.have.insert(groups);
         for piece in self.pieces_of(groups) {
-            if self.wanted.contains(piece) && self.have.contains_all(self.groups_of(piece)) {
+            let range = self.groups_of(piece);
+            if self.have.contains_all(range) {
                 self.wanted.remove(piece);
+                if let Some(demand) = &mut self.demand {
+                    demand.remove(range);
+                }
             }
         }
         new
@@ -215,19 +225,62 @@ impl Large {
         self.have.remove(groups);
         for range in lost.iter() {
             for piece in self.pieces_of(range) {
-                self.wanted.insert(piece);
+                if self.is_demanded(self.groups_of(piece)) {
+                    self.wanted.insert(piece);
+                }
             }
         }
         lost.len_bytes(self.size)
     }
 
-    /// A reader waits for these groups. Is any of them not here?
-    pub(super) fn prioritise(&mut self, groups: GroupRange) -> bool {
+    /// A reader waits for these groups; requests bring those in `coming`. Is any of them not here?
+    pub(super) fn prioritise(&mut self, groups: GroupRange, coming: &GroupRanges) -> bool {
         if let Some(groups) = groups.within(groups_in(self.size)) {
             let missing = self.missing(&groups.into());
             self.urgent.insert_all(&missing);
+            self.demand(&missing, coming);
         }
         self.is_urgent()
+    }
+
+    fn demand(&mut self, missing: &GroupRanges, coming: &GroupRanges) {
+        let Some(mut demand) = self.demand.take() else {
+            return;
+        };
+        for range in missing.iter() {
+            for piece in self.pieces_of(range) {
+                let range = self.groups_of(piece);
+                demand.insert(range);
+                if !overlaps(coming, range) {
+                    self.wanted.insert(piece);
+                }
+            }
+        }
+        self.demand = Some(demand);
+    }
+
+    /// No reader waits for these groups any more. Does one wait for others?
+    pub(super) fn leave(&mut self, groups: GroupRange) -> bool {
+        self.urgent.remove(groups);
+        if let Some(mut demand) = self.demand.take() {
+            for piece in self.pieces_of(groups) {
+                demand.remove(self.groups_of(piece));
+                self.wanted.remove(piece);
+            }
+            self.demand = Some(demand);
+        }
+        self.is_urgent()
+    }
+
+    /// What is wanted at all: all of it, or what readers wait for.
+    pub(super) fn demanded(&self) -> GroupRanges {
+        let all = || GroupRanges::full(groups_in(self.size));
+        self.demand.clone().unwrap_or_else(all)
+    }
+
+    fn is_demanded(&self, groups: GroupRange) -> bool {
+        let demand = self.demand.as_ref();
+        demand.is_none_or(|demand| overlaps(demand, groups))
     }
 
     /// What of these groups is not here.

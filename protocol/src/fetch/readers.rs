@@ -14,7 +14,7 @@ const TICK: Duration = Duration::from_millis(250);
 /// What asking twice must save a reader.
 const GAIN_MIN: Duration = Duration::from_millis(100);
 /// Ranges that are remembered: of more, the oldest are only asked for early.
-const READERS_MAX: usize = 64;
+const READERS_MAX: usize = 256;
 /// Peers that are looked at for a second question.
 const LOOKS_MAX: usize = 256;
 /// What an unproven peer is expected to need.
@@ -26,12 +26,34 @@ impl Fetch {
         let Some(slot) = self.shards.slot_of(shard) else {
             return;
         };
-        self.shards.prioritise(shard, groups);
+        let coming = self.coming(slot);
+        self.shards.prioritise(slot, groups, &coming);
+        if self.config.on_demand {
+            self.peers.wake(&[slot], &mut self.steps);
+        }
         if self.readers.len() >= READERS_MAX {
             self.readers.pop_front();
         }
         self.readers.push_back((slot, groups));
         self.serve_readers(now);
+    }
+
+    /// What requests still have to bring of a shard.
+    fn coming(&self, slot: Slot) -> GroupRanges {
+        let left = self
+            .requests
+            .values()
+            .filter_map(|request| request.left.get(&slot));
+        left.flat_map(|left| left.groups.iter()).collect()
+    }
+
+    /// No reader waits for these groups any more.
+    pub(super) fn unwanted(&mut self, shard: ShardIndex, groups: GroupRange) {
+        let Some(slot) = self.shards.slot_of(shard) else {
+            return;
+        };
+        self.shards.leave(slot, groups);
+        self.readers.retain(|reader| *reader != (slot, groups));
     }
 
     /// Sets the timer if a reader waits for what is on its way.

@@ -16,6 +16,8 @@ use crate::{
 /// How far a shard is that is only asked for as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// On demand only: no reader wants it.
+    Idle,
     Wanted,
     Asked,
     Done,
@@ -37,6 +39,7 @@ pub(super) struct Shard {
     /// Peers that claim a part of it.
     pub(super) parts: u16,
     urgent: bool,
+    on_demand: bool,
     /// Was it begun here before anybody else claimed any of it?
     mine: bool,
     /// Where it stands in the queue.
@@ -70,7 +73,10 @@ impl Shard {
     pub(super) fn new(config: &FetchConfig, spec: &ShardSpec) -> Self {
         let state = if spec.size <= config.small_shard_bytes {
             let done = spec.have.is_complete(groups_in(spec.size));
-            State::Small(if done { Phase::Done } else { Phase::Wanted })
+            State::Small(match done {
+                true => Phase::Done,
+                false => Phase::missing(config.on_demand),
+            })
         } else {
             State::Large(Box::new(Large::new(config, spec)))
         };
@@ -81,6 +87,7 @@ impl Shard {
             parts: 0,
             mine: false,
             urgent: false,
+            on_demand: config.on_demand,
             queued: None,
             state,
         }
@@ -275,7 +282,7 @@ impl Shard {
     pub(super) fn lose(&mut self, groups: GroupRange) -> u64 {
         match &mut self.state {
             State::Small(phase) if *phase == Phase::Done && self.size > 0 => {
-                *phase = Phase::Wanted;
+                *phase = Phase::missing(self.on_demand);
                 self.size
             }
             State::Small(_) => 0,
@@ -283,16 +290,50 @@ impl Shard {
         }
     }
 
-    /// A reader waits for these groups.
-    pub(super) fn prioritise(&mut self, groups: GroupRange) {
+    /// A reader waits for these groups; requests bring those in `coming`.
+    pub(super) fn prioritise(&mut self, groups: GroupRange, coming: &GroupRanges) {
         self.urgent = match &mut self.state {
-            State::Small(phase) => *phase != Phase::Done,
-            State::Large(large) => large.prioritise(groups),
+            State::Small(phase) => {
+                if *phase == Phase::Idle {
+                    *phase = Phase::Wanted;
+                }
+                *phase != Phase::Done
+            }
+            State::Large(large) => large.prioritise(groups, coming),
+        };
+    }
+
+    /// No reader waits for these groups any more. A small shard that is asked for still comes.
+    pub(super) fn leave(&mut self, groups: GroupRange) {
+        self.urgent = match &mut self.state {
+            State::Small(phase) => {
+                if *phase == Phase::Wanted && self.on_demand {
+                    *phase = Phase::Idle;
+                }
+                false
+            }
+            State::Large(large) => large.leave(groups),
         };
     }
 }
 
+impl Phase {
+    /// Of what is not here.
+    const fn missing(on_demand: bool) -> Self {
+        if on_demand { Self::Idle } else { Self::Wanted }
+    }
+}
+
 impl Shard {
+    /// What is wanted at all: all of it, or what readers wait for.
+    pub(super) fn demanded(&self) -> GroupRanges {
+        match &self.state {
+            State::Small(Phase::Idle) => GroupRanges::new(),
+            State::Small(_) => self.whole(),
+            State::Large(large) => large.demanded(),
+        }
+    }
+
     /// The groups that are missing and in no request, by its own account; `None` if that does not
     /// agree with itself.
     pub(super) fn wanted(&self) -> Option<GroupRanges> {

@@ -1,6 +1,6 @@
 //! The shards of a fetch: what is here, what is asked for, what is wanted.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use super::{
     FetchConfig, ShardSpec,
@@ -31,13 +31,20 @@ impl Slot {
 /// open shard costs a descriptor, and its proofs.
 const OPEN_SHARDS_MAX: usize = 64;
 
+/// Shards of a fetch on demand: their names and sets of bits are small, and who reads more files than
+/// that begins anew.
+const ON_DEMAND_SHARDS_MAX: usize = 1 << 16;
+
 /// All shards of a fetch, and the queue of those with something to ask for.
 ///
 /// Invariants: a shard is in the queue, at its level, exactly if some of it is wanted; `done`, `open`
 /// and `bytes_done` are sums over the shards.
 #[derive(Debug)]
 pub(super) struct Shards {
+    /// Sorted by number, behind them those that were added.
     shards: Vec<Shard>,
+    added: BTreeMap<ShardIndex, Slot>,
+    capacity: usize,
     queue: Queue,
     done: usize,
     /// Large shards that are begun and not whole.
@@ -55,8 +62,14 @@ impl Shards {
         shards.truncate(usize::try_from(u32::MAX).unwrap_or(usize::MAX));
         let sum =
             |bytes_of: fn(&Shard) -> u64| shards.iter().map(bytes_of).fold(0, u64::saturating_add);
+        let capacity = match config.on_demand {
+            true => shards.len().max(ON_DEMAND_SHARDS_MAX),
+            false => shards.len(),
+        };
         let mut all = Self {
-            queue: Queue::new(shards.len(), config.seed),
+            added: BTreeMap::new(),
+            capacity,
+            queue: Queue::new(capacity, config.seed),
             done: shards.iter().filter(|shard| shard.is_done()).count(),
             open: shards.iter().filter(|shard| shard.is_open()).count(),
             bytes_total: sum(|shard| shard.size),
@@ -80,18 +93,55 @@ impl Shards {
         count: u64,
     ) -> impl Iterator<Item = Slot> + use<> {
         let end = u64::from(first.0).saturating_add(count);
-        let low = self.shards.partition_point(|shard| shard.index < first);
-        let high = self
-            .shards
-            .partition_point(|shard| u64::from(shard.index.0) < end);
-        (low..high).map(Slot::new)
+        let sorted = self.sorted();
+        let low = sorted.partition_point(|shard| shard.index < first);
+        let high = sorted.partition_point(|shard| u64::from(shard.index.0) < end);
+        let added = self.added.range(first..);
+        let added: Vec<Slot> = added
+            .take_while(|(index, _)| u64::from(index.0) < end)
+            .map(|(_, slot)| *slot)
+            .collect();
+        (low..high).map(Slot::new).chain(added)
+    }
+
+    /// Those that were there from the beginning.
+    fn sorted(&self) -> &[Shard] {
+        let count = self.shards.len() - self.added.len();
+        self.shards.get(..count).unwrap_or_default()
+    }
+
+    /// Adds a shard if there is room and none has its number.
+    pub(super) fn add(&mut self, config: &FetchConfig, spec: &ShardSpec) -> Option<Slot> {
+        if self.slot_of(spec.shard).is_some() || self.is_full() {
+            return None;
+        }
+        let (slot, shard) = (Slot::new(self.shards.len()), Shard::new(config, spec));
+        self.added.insert(spec.shard, slot);
+        self.bytes_total = self.bytes_total.saturating_add(shard.size);
+        self.bytes_done = self.bytes_done.saturating_add(shard.bytes_done());
+        self.done += usize::from(shard.is_done());
+        self.open += usize::from(shard.is_open());
+        self.shards.push(shard);
+        self.requeue(slot);
+        Some(slot)
+    }
+
+    /// Is there no room for another one?
+    pub(super) const fn is_full(&self) -> bool {
+        self.shards.len() >= self.capacity
+    }
+
+    /// How many there may be.
+    pub(super) const fn capacity(&self) -> usize {
+        self.capacity
     }
 
     pub(super) fn slot_of(&self, index: ShardIndex) -> Option<Slot> {
         let found = self
-            .shards
+            .sorted()
             .binary_search_by_key(&index, |shard| shard.index);
-        found.ok().map(Slot::new)
+        let added = || self.added.get(&index).copied();
+        found.ok().map(Slot::new).or_else(added)
     }
 
     pub(super) fn index(&self, slot: Slot) -> ShardIndex {
@@ -278,11 +328,19 @@ impl Shards {
         lost > 0
     }
 
-    /// A reader waits for these groups.
-    pub(super) fn prioritise(&mut self, index: ShardIndex, groups: GroupRange) {
-        if let Some(slot) = self.slot_of(index) {
-            self.change(slot, |shard| shard.prioritise(groups));
-        }
+    /// A reader waits for these groups; requests bring those in `coming`.
+    pub(super) fn prioritise(&mut self, slot: Slot, groups: GroupRange, coming: &GroupRanges) {
+        self.change(slot, |shard| shard.prioritise(groups, coming));
+    }
+
+    /// No reader waits for these groups any more.
+    pub(super) fn leave(&mut self, slot: Slot, groups: GroupRange) {
+        self.change(slot, |shard| shard.leave(groups));
+    }
+
+    /// What is wanted of a shard at all: all of it, or what readers wait for.
+    pub(super) fn demanded(&self, slot: Slot) -> GroupRanges {
+        self.get(slot).map(Shard::demanded).unwrap_or_default()
     }
 
     /// Makes a change that brings new bytes.

@@ -3,6 +3,7 @@
 mod arbitrary;
 mod basics;
 mod cost;
+mod demand;
 mod hostile;
 mod limits;
 mod shares;

@@ -88,6 +88,10 @@ enum Step {
         shard: u8,
         range: Range,
     },
+    Unwant {
+        shard: u8,
+        range: Range,
+    },
     Lose {
         shard: u8,
         range: Range,
@@ -307,6 +311,10 @@ impl Driver {
                 shard: shard_index(*shard),
                 groups: range.groups(),
             },
+            Step::Unwant { shard, range } => Input::Unwanted {
+                shard: shard_index(*shard),
+                groups: range.groups(),
+            },
             Step::Lose { shard, range } => Input::LocalLost {
                 shard: shard_index(*shard),
                 groups: range.groups(),
@@ -342,7 +350,9 @@ impl Driver {
             | Input::Verified { .. }
             | Input::Alive { .. }
             | Input::ItemMissing { .. }
-            | Input::Prioritise { .. } => {}
+            | Input::Prioritise { .. }
+            | Input::Unwanted { .. }
+            | Input::Add(_) => {}
         }
         self.fetch.handle(self.now, input);
         self.drain();

@@ -57,8 +57,19 @@ fn input() -> impl Strategy<Value = Input> {
         1 => (request(), shard()).prop_map(|(request, shard)| Input::ItemMissing { request, shard }),
         3 => (request(), end()).prop_map(|(request, end)| Input::Ended { request, end }),
         1 => (shard(), range()).prop_map(|(shard, groups)| Input::Prioritise { shard, groups }),
+        1 => (shard(), range()).prop_map(|(shard, groups)| Input::Unwanted { shard, groups }),
+        1 => shard().prop_map(|shard| Input::Add(spec(shard.0))),
         1 => (shard(), range()).prop_map(|(shard, groups)| Input::LocalLost { shard, groups }),
     ]
+}
+
+fn spec(shard: u32) -> ShardSpec {
+    let at = usize::try_from(shard).unwrap() % SIZES.len();
+    ShardSpec {
+        shard: ShardIndex(shard),
+        size: SIZES[at],
+        have: GroupRanges::new(),
+    }
 }
 
 fn fetch(in_flight_bytes_max: u64) -> Fetch {
@@ -66,14 +77,16 @@ fn fetch(in_flight_bytes_max: u64) -> Fetch {
         in_flight_bytes_max,
         ..FetchConfig::default()
     };
-    Fetch::new(
-        config,
-        (0u32..).zip(SIZES).map(|(n, size)| ShardSpec {
-            shard: ShardIndex(n),
-            size,
-            have: GroupRanges::new(),
-        }),
-    )
+    Fetch::new(config, (0..6).map(spec))
+}
+
+fn fetch_on_demand(in_flight_bytes_max: u64) -> Fetch {
+    let config = FetchConfig {
+        in_flight_bytes_max,
+        on_demand: true,
+        ..FetchConfig::default()
+    };
+    Fetch::new(config, (2..4).map(spec))
 }
 
 proptest! {
@@ -81,8 +94,9 @@ proptest! {
     fn invariants_hold_for_any_inputs(
         steps in prop::collection::vec((0u64..3000, input()), 1..200),
         limit in prop_oneof![Just(MIB), Just(8 * MIB)],
+        on_demand in any::<bool>(),
     ) {
-        let mut fetch = fetch(limit);
+        let mut fetch = if on_demand { fetch_on_demand(limit) } else { fetch(limit) };
         let mut now = Time::ZERO;
         let (mut open, mut seen) = (BTreeMap::new(), BTreeSet::new());
         let (mut here, mut banned) = (BTreeSet::new(), BTreeSet::new());
@@ -164,6 +178,44 @@ proptest! {
             fetch.handle_timeout(now);
         }
         prop_assert!(fetch.is_complete(), "{:?} {:?}", fetch.progress(), fetch.stalled(now));
+    }
+
+    /// The same for what a reader waits for, of a shard that is added at last or was there before.
+    #[test]
+    fn p5_one_honest_peer_brings_what_a_reader_waits_for_from_any_state(
+        steps in prop::collection::vec((0u64..3000, input()), 0..100),
+        shard in 0u32..8,
+        groups in range(),
+    ) {
+        let mut fetch = fetch_on_demand(8 * MIB);
+        let mut now = Time::ZERO;
+        for (ms, input) in steps {
+            now = now + Duration::from_millis(ms);
+            fetch.handle(now, input);
+            while fetch.poll().is_some() {}
+        }
+        let (honest, shard) = (PeerKey(77), ShardIndex(shard));
+        fetch.handle(now, Input::Add(spec(shard.0)));
+        fetch.handle(now, Input::PeerJoined { peer: honest });
+        fetch.handle(now, Input::Holdings { peer: honest, update: Holdings::Complete });
+        fetch.handle(now, Input::Prioritise { shard, groups });
+        let slot = fetch.shards.slot_of(shard).unwrap();
+        let waits = fetch.shards.whole(slot).intersect(&groups.into());
+        for _ in 0..10_000 {
+            while let Some(output) = fetch.poll() {
+                if let Output::Request { request, peer, items, .. } = output && peer == honest {
+                    for Item { shard, groups } in items {
+                        fetch.handle(now, Input::Verified { request, shard, groups, bytes: 1 });
+                    }
+                    fetch.handle(now, Input::Ended { request, end: End::Done });
+                }
+            }
+            let is_here = fetch.shards.missing(slot, &waits).is_empty();
+            let Some(at) = fetch.deadline().filter(|_| !is_here) else { break };
+            now = at.max(now);
+            fetch.handle_timeout(now);
+        }
+        prop_assert!(fetch.shards.missing(slot, &waits).is_empty(), "{:?}", fetch.stalled(now));
     }
 
     #[test]
