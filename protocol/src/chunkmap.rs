@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod cut;
+mod names;
 mod pack;
 
 pub use cut::{ChunkMapBuilder, Cut};

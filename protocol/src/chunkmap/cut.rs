@@ -5,7 +5,7 @@
 
 use fastcdc::v2020::{FastCDC, Normalization};
 
-use super::{CHUNKS_MAX, Chunk, ChunkHash, ChunkMap, ENCODED_CHUNK_BYTES};
+use super::{CHUNKS_MAX, Chunk, ChunkMap, ENCODED_CHUNK_BYTES, names::name_all};
 use crate::limits::CHUNK_BYTES_MAX;
 
 /// How long the chunks of a file are.
@@ -121,7 +121,8 @@ impl ChunkMapBuilder {
             let before = self.pending.len();
             self.pending.extend_from_slice(more);
             let pending = std::mem::take(&mut self.pending);
-            let end = self.next(&pending);
+            let end = boundary(self.cut, &pending);
+            self.add(&[pending.get(..end).unwrap_or_default()]);
             if end >= before {
                 bytes = bytes.get(end - before..).unwrap_or_default();
             } else {
@@ -130,10 +131,13 @@ impl ChunkMapBuilder {
                 bytes = rest;
             }
         }
+        let mut chunks = Vec::with_capacity(bytes.len() / to_usize(self.cut.average));
         while bytes.len() >= max && !self.is_too_long {
-            let end = self.next(bytes);
-            bytes = bytes.get(end..).unwrap_or_default();
+            let (chunk, rest) = bytes.split_at(boundary(self.cut, bytes));
+            chunks.push(chunk);
+            bytes = rest;
         }
+        self.add(&chunks);
         if !self.is_too_long {
             self.pending.extend_from_slice(bytes);
         }
@@ -144,32 +148,34 @@ impl ChunkMapBuilder {
     pub fn finish(mut self) -> Option<ChunkMap> {
         let pending = std::mem::take(&mut self.pending);
         let mut bytes = pending.as_slice();
-        while !bytes.is_empty() && !self.is_too_long {
-            let end = self.next(bytes);
-            bytes = bytes.get(end..).unwrap_or_default();
+        let mut chunks = Vec::new();
+        while !bytes.is_empty() {
+            let (chunk, rest) = bytes.split_at(boundary(self.cut, bytes));
+            chunks.push(chunk);
+            bytes = rest;
         }
+        self.add(&chunks);
         (!self.is_too_long).then_some(ChunkMap {
             chunks: self.chunks,
         })
     }
 
-    /// Cuts the first chunk of `bytes`, which are as many as a chunk can have or the rest of the file, and
-    /// returns how long it is.
-    fn next(&mut self, bytes: &[u8]) -> usize {
-        let end = boundary(self.cut, bytes);
-        let content = bytes.get(..end).unwrap_or_default();
-        if self.chunks.len() >= CHUNKS_MAX {
+    /// Takes the next chunks: named together, in a fraction of the time.
+    fn add(&mut self, chunks: &[&[u8]]) {
+        if self.chunks.len() + chunks.len() > CHUNKS_MAX {
             self.is_too_long = true;
             self.chunks = Vec::new();
             self.pending = Vec::new();
-            return end;
         }
-        self.chunks.push(Chunk {
+        if self.is_too_long {
+            return;
+        }
+        let named = chunks.iter().zip(name_all(chunks));
+        self.chunks.extend(named.map(|(chunk, hash)| Chunk {
             // At most `Cut::max`.
-            length: u32::try_from(content.len()).unwrap_or(u32::MAX),
-            hash: ChunkHash::of(content),
-        });
-        end
+            length: u32::try_from(chunk.len()).unwrap_or(u32::MAX),
+            hash,
+        }));
     }
 }
 
