@@ -133,6 +133,16 @@ impl Swarm {
         })
     }
 
+    /// Starts all seeds anew without a limit; their addresses are others then.
+    pub(crate) fn unleash(&mut self) -> Result<()> {
+        for seed in std::mem::take(&mut self.seeds) {
+            let node = seed.node().clone();
+            seed.stop()?;
+            self.seeds.push(node.daemon::<&str>([])?);
+        }
+        Ok(())
+    }
+
     /// Addresses of all seeds as `--peer` options.
     pub(crate) fn peers(&self) -> Result<Vec<&str>> {
         let mut options = Vec::new();

@@ -1,6 +1,6 @@
 //! `kill -9` of seeds, fetchers and publishers, and what is left afterwards.
 
-use std::{fs, time::Duration};
+use std::fs;
 
 use anyhow::{Result, ensure};
 use opendag_tests::{
@@ -15,15 +15,15 @@ const LOST_PER_KILL_MAX: u64 = 16 * MIB;
 
 #[test]
 fn p5_a_fetch_completes_when_one_of_two_seeds_is_killed() -> Result<()> {
-    let mut swarm = Swarm::start(&Tree::new(31).file("large.bin", 48 * MIB), 2, "8MB")?;
+    let mut swarm = Swarm::start(&Tree::new(31).file("large.bin", 32 * MIB), 2, "4MB")?;
     let output = swarm.world.path("fetched");
     let options = swarm.peers()?;
     let mut fetch = swarm
         .world
         .node("fetcher")
         .start_fetch(&swarm.link, &output, &options)?;
-    fetch.wait_for("a quarter", COMMAND_TIME_MAX, |event| {
-        event["received_bytes"].as_u64() > Some(12 * MIB)
+    fetch.wait_for("a quarter of two", COMMAND_TIME_MAX, |event| {
+        event["peers"] == 2 && event["received_bytes"].as_u64() > Some(8 * MIB)
     })?;
     let victim = swarm.seeds.remove(0);
     let peer = victim.peer.clone();
@@ -41,22 +41,22 @@ fn p5_a_fetch_completes_when_one_of_two_seeds_is_killed() -> Result<()> {
 
 #[test]
 fn p4_a_killed_fetch_goes_on_where_it_was() -> Result<()> {
-    let bytes = 160 * MIB;
-    let swarm = Swarm::start(
+    let bytes = 128 * MIB;
+    let mut swarm = Swarm::start(
         &Tree::new(32)
             .file("large.bin", bytes - 1000)
             .file("small.txt", 1000),
         2,
-        "12MB",
+        "4MB",
     )?;
     let output = swarm.world.path("fetched");
-    let (options, node) = (swarm.peers()?, swarm.world.node("fetcher"));
+    let node = swarm.world.node("fetcher");
     let mut received = 0;
     let mut kills = 0;
-    // The rest takes the seeds two seconds: on a busy machine a share is
-    // seen late, and a fetch that has ended cannot be killed.
-    for percent in [30, 50, 70] {
-        let mut fetch = node.start_fetch(&swarm.link, &output, &options)?;
+    // The rest takes the seeds six seconds more: on a busy machine a share is seen late, and a fetch
+    // that has ended cannot be killed.
+    for percent in [20, 40, 60] {
+        let mut fetch = node.start_fetch(&swarm.link, &output, &swarm.peers()?)?;
         fetch.wait_for("its share", COMMAND_TIME_MAX, |event| {
             event["phase"] == "fetch" && event["bytes"].as_u64() > Some(bytes / 100 * percent)
         })?;
@@ -67,6 +67,8 @@ fn p4_a_killed_fetch_goes_on_where_it_was() -> Result<()> {
             "an unfinished file has its final name"
         );
     }
+    swarm.unleash()?;
+    let options = swarm.peers()?;
     let last = node
         .fetch(&swarm.link, &output, &options)?
         .ok()?
@@ -93,27 +95,28 @@ fn p4_a_killed_fetch_goes_on_where_it_was() -> Result<()> {
 #[test]
 fn p4_a_killed_fetch_of_small_files_goes_on_where_it_was() -> Result<()> {
     let tree = Tree::many(37, 6000, 32_000);
-    let swarm = Swarm::start(&tree, 1, "24MB")?;
+    let mut swarm = Swarm::start(&tree, 1, "8MB")?;
     let (bytes, output) = (swarm.bytes()?, swarm.world.path("fetched"));
-    let (options, node) = (swarm.peers()?, swarm.world.node("fetcher"));
+    let node = swarm.world.node("fetcher");
     let mut received = 0;
-    for percent in [40, 90] {
-        let mut fetch = node.start_fetch(&swarm.link, &output, &options)?;
+    for percent in [30, 60] {
+        let mut fetch = node.start_fetch(&swarm.link, &output, &swarm.peers()?)?;
         fetch.wait_for("its share", COMMAND_TIME_MAX, |event| {
             event["phase"] == "fetch" && event["bytes"].as_u64() > Some(bytes / 100 * percent)
         })?;
         received += fetch.kill()?.received_bytes();
         ensure_no_wrong_file(&swarm.source, &output)?;
     }
-    let last = node.fetch(&swarm.link, &output, &options)?;
+    swarm.unleash()?;
+    let last = node.fetch(&swarm.link, &output, &swarm.peers()?)?;
     received += number(&last.ok()?.event("fetched")?, "received_bytes")?;
     ensure_equal(&swarm.source, &output)?;
     ensure!(
         received <= bytes + 2 * LOST_PER_KILL_MAX,
         "{received} bytes in all for {bytes}"
     );
-    // More than that came before the kills: it stayed.
-    ensure!(bytes * 13 / 10 > 3 * LOST_PER_KILL_MAX, "{bytes}");
+    // If nothing had stayed, more than that would have come twice.
+    ensure!(bytes * 9 / 10 > 2 * LOST_PER_KILL_MAX, "{bytes}");
     Ok(())
 }
 
@@ -209,8 +212,9 @@ fn p9_a_publish_that_was_killed_leaves_a_node_that_starts() -> Result<()> {
     let source = Tree::new(36)
         .file("small", 10)
         .write(&world.path("source"))?;
-    // Takes no room, and longer to hash than a busy machine takes to kill.
-    fs::File::create(source.join("large.bin"))?.set_len(1024 * MIB)?;
+    // Takes no room, and many cores longer to hash than a busy machine takes to kill.
+    let large = fs::File::create(source.join("large.bin"))?;
+    large.set_len(128 * 1024 * MIB)?;
     let node = world.node("publisher");
     let args = ["publish", &source.display().to_string(), "--name", "data"].map(str::to_owned);
     for _ in 0..2 {
@@ -229,6 +233,7 @@ fn p9_a_publish_that_was_killed_leaves_a_node_that_starts() -> Result<()> {
         shown["versions"].as_array().is_some_and(Vec::is_empty),
         "{shown}"
     );
+    large.set_len(2 * MIB)?;
     let published = node.run(&args)?.ok()?.event("published")?;
     ensure!(number(&published, "sequence")? == 0);
     node.run(["verify"])?.ok()?;
@@ -245,7 +250,7 @@ fn p8_a_daemon_ends_cleanly_in_the_middle_of_a_fetch() -> Result<()> {
         event["received_bytes"].as_u64() > Some(0)
     })?;
     daemon.stop()?;
-    let cut = fetch.finish(Duration::from_secs(10))?;
+    let cut = fetch.finish(COMMAND_TIME_MAX)?;
     ensure!(
         cut.code == Some(1),
         "the command did not tell that its daemon went away: {cut:?}"

@@ -73,6 +73,12 @@ impl Scene {
         )
     }
 
+    /// An honest peer that gives no shard before `first` was asked for one.
+    fn peer_after(&self, first: &Peer, seed: u8, version: &Version) -> Result<Peer> {
+        let library = Library::from(version.clone()).after(first);
+        Peer::start(self.world.network(), seed, library, Conduct::Honest)
+    }
+
     /// A node that has the old version in the folder `old`.
     fn node(&self) -> Result<Node> {
         let node = self.world.node("fetcher");
@@ -313,7 +319,8 @@ fn p5_a_liar_that_sends_wrong_spans_is_found_out_beside_an_honest_seed() -> Resu
         let scene = Scene::new(seed, &old, &new, None)?;
         let node = scene.node()?;
         let liar = scene.peer(200, &scene.new, conduct)?;
-        let honest = scene.peer(101, &scene.new, Conduct::Honest)?;
+        // Else it could have given all before the liar is connected.
+        let honest = scene.peer_after(&liar, 101, &scene.new)?;
         let peers = ["--peer", liar.address(), "--peer", honest.address()];
         let fetched = scene.fetch_new(&node, "new", &peers)?;
         ensure!(
@@ -431,7 +438,7 @@ fn p4_a_delta_that_was_killed_goes_on_where_it_was() -> Result<()> {
     // As much again is appended, slowly to be had.
     let new = [old, rows(200_000, 200_000)].concat();
     write(&files([("rows.jsonl", new)]), &source)?;
-    let seed = publisher.daemon(["--upload-limit", "3MB"])?;
+    let seed = publisher.daemon(["--upload-limit", "1500kB"])?;
     publisher.publish(&source, "data")?;
     let peer = ["--peer", seed.address()?];
     let mut fetch = node.start_fetch(&link, &output, &peer)?;
@@ -443,6 +450,9 @@ fn p4_a_delta_that_was_killed_goes_on_where_it_was() -> Result<()> {
         fs::metadata(output.join("rows.jsonl"))?.len() == size,
         "half a file has its final name"
     );
+    seed.stop()?;
+    let seed = publisher.daemon::<&str>([])?;
+    let peer = ["--peer", seed.address()?];
     let last = node.fetch(&link, &output, &peer)?.ok()?.event("fetched")?;
     let received = number(&last, "received_bytes")?;
     ensure_equal(&source, &output)?;

@@ -1,9 +1,10 @@
 //! The whole story in one command, as the README begins with it.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
-use opendag_tests::{MIB, Tree, world::text};
+use opendag_tests::{
+    MIB, Tree,
+    world::{COMMAND_TIME_MAX, STOP_TIME_MAX, text},
+};
 
 use crate::common::{ensure_says, world};
 
@@ -18,7 +19,7 @@ fn demo_ends_with_equal_trees() -> Result<()> {
     let demo = world
         .node("demo")
         .start(["testnet", "demo", &source.display().to_string()])?;
-    demo.finish(Duration::from_secs(120))?.ok()?;
+    demo.finish(COMMAND_TIME_MAX)?.ok()?;
     Ok(())
 }
 
@@ -39,7 +40,7 @@ fn a_testnet_ends_with_all_its_nodes() -> Result<()> {
     let mut up = world
         .node("testnet")
         .start(["testnet", "up", "--nodes", "2", "--dir", &folder])?;
-    let ready = up.wait_for("that it is up", Duration::from_secs(60), |event| {
+    let ready = up.wait_for("that it is up", COMMAND_TIME_MAX, |event| {
         event["nodes"].is_array()
     })?;
     ensure!(
@@ -55,7 +56,7 @@ fn a_testnet_ends_with_all_its_nodes() -> Result<()> {
     let mut join = world
         .node("testnet")
         .start(["testnet", "join", "--dir", &folder])?;
-    let joined = join.wait_event("joined", Duration::from_secs(60))?;
+    let joined = join.wait_event("joined", COMMAND_TIME_MAX)?;
     // The one that joined sees the others.
     let data_dir = text(&joined["node"], "data_dir")?;
     let peers = world
@@ -69,8 +70,8 @@ fn a_testnet_ends_with_all_its_nodes() -> Result<()> {
             .is_some_and(|peers| !peers.is_empty()),
         "{peers}"
     );
-    join.stop(Duration::from_secs(15))?.ok()?;
+    join.stop(STOP_TIME_MAX)?.ok()?;
     up.signal(opendag_tests::Signal::INT)?;
-    up.finish(Duration::from_secs(15))?.ok()?;
+    up.finish(STOP_TIME_MAX)?.ok()?;
     Ok(())
 }

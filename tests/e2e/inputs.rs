@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use opendag_protocol::{Hash, ManifestId};
-use opendag_tests::{MIB, Tree, tree, world::COMMAND_TIME_MAX};
+use opendag_tests::{MIB, Signal, Tree, tree, world::COMMAND_TIME_MAX};
 
 use crate::common::{Swarm, ensure_equal, ensure_says, node, opendag, world};
 
@@ -234,10 +234,13 @@ fn p8_two_fetches_into_one_folder_do_not_mix() -> Result<()> {
     first.wait_for("bytes", COMMAND_TIME_MAX, |event| {
         event["received_bytes"].as_u64() > Some(0)
     })?;
+    // It cannot end before the second has seen it.
+    first.signal(Signal::STOP)?;
     let second = swarm
         .world
         .node("second")
         .fetch(&swarm.link, &output, &[])?;
+    first.signal(Signal::CONT)?;
     ensure!(matches!(second.code, Some(1 | 2)), "{second:?}");
     ensure_says(&second, &["another fetch"])?;
     first.finish(COMMAND_TIME_MAX)?.ok()?;

@@ -1,13 +1,13 @@
 //! Many fetchers and few seeds: who finds whom, who gives, who gets how much.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use opendag_protocol::Hash;
 use opendag_tests::{
-    Daemon, MIB, Tree, World,
+    Daemon, MIB, Signal, Tree, World,
     hostile::{Meal, compete},
-    world::{number, text},
+    world::{COMMAND_TIME_MAX, number, text},
 };
 use serde_json::Value;
 
@@ -40,22 +40,23 @@ impl Scene {
 
     /// `count` fetches at once that know nobody but the seed; the last event of each.
     fn fetch_all(&self, count: usize) -> Result<Vec<Value>> {
+        // They begin together, when all of them run: on a busy machine the first would have all
+        // before the last knows anybody to trade with.
+        self.seed.running.signal(Signal::STOP)?;
         let mut running = Vec::new();
         for index in 0..count {
             let node = self.world.node(&format!("fetcher{index}"));
             node.config("dht = false\n")?;
             let output = self.world.path(format!("fetched{index}"));
             let options = ["--peer", self.seed.address()?];
-            running.push((node.start_fetch(&self.dataset, &output, &options)?, output));
+            let mut fetch = node.start_fetch(&self.dataset, &output, &options)?;
+            fetch.wait_event("progress", COMMAND_TIME_MAX)?;
+            running.push((fetch, output));
         }
+        self.seed.running.signal(Signal::CONT)?;
         let mut ends = Vec::new();
         for (fetch, output) in running {
-            ends.push(
-                fetch
-                    .finish(Duration::from_secs(120))?
-                    .ok()?
-                    .event("fetched")?,
-            );
+            ends.push(fetch.finish(COMMAND_TIME_MAX)?.ok()?.event("fetched")?);
             ensure_equal(&self.source, &output)?;
         }
         Ok(ends)

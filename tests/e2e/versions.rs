@@ -17,7 +17,7 @@ use crate::common::{ensure_equal, ensure_says, world};
 
 /// Publishes until nothing had to be read: what changed shortly before it was read is read again.
 fn publish_at_rest(node: &Node, folder: &Path) -> Result<Value> {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(120);
     loop {
         let published = node.publish(folder, "data")?;
         if number(&published, "bytes_read")? == 0 {

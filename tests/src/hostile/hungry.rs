@@ -56,13 +56,16 @@ pub fn compete(meal: Meal<'_>, streams: &[usize], bytes: u64) -> Result<Vec<u64>
 async fn read_all(meal: Meal<'_>, streams: &[usize], bytes: u64) -> Result<Vec<u64>> {
     let (tell, mut told) = mpsc::channel(64);
     let (mut nets, mut tasks) = (Vec::new(), JoinSet::new());
-    for (seed, streams) in (0_u8..).zip(streams) {
+    for seed in (0_u8..).take(streams.len()) {
         let (net, inbound) = Net::start(config(meal.network, 100 + seed)?).await?;
         let peer = net.dial(meal.address.parse()?).await?;
-        let count = Arc::new(AtomicU64::new(0));
-        nets.push((net.clone(), Arc::clone(&count), inbound));
+        nets.push((net, peer, Arc::new(AtomicU64::new(0)), inbound));
+    }
+    // Only when all are connected: whoever reads first gets more.
+    for ((net, peer, count, _), streams) in nets.iter().zip(streams) {
         for _ in 0..*streams {
-            let (net, count, tell) = (net.clone(), Arc::clone(&count), tell.clone());
+            let (net, peer) = (net.clone(), *peer);
+            let (count, tell) = (Arc::clone(count), tell.clone());
             tasks.spawn(async move {
                 loop {
                     // A stream that ends, busy or done, is followed by the next.
@@ -76,7 +79,7 @@ async fn read_all(meal: Meal<'_>, streams: &[usize], bytes: u64) -> Result<Vec<u
     }
     let shares = || {
         nets.iter()
-            .map(|(_, count, _)| count.load(Ordering::Relaxed))
+            .map(|(_, _, count, _)| count.load(Ordering::Relaxed))
     };
     while shares().sum::<u64>() < bytes {
         told.recv().await.context("somebody reads")?;

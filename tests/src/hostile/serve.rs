@@ -27,8 +27,9 @@ use opendag_protocol::{
     },
 };
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
-use super::author::Version;
+use super::{Peer, author::Version};
 
 /// The unit of the encoding: 16 chunks of 1 KiB.
 const BLOCK: BlockSize = BlockSize::from_chunk_log(4);
@@ -75,6 +76,26 @@ pub struct Library {
     by_id: BTreeMap<RecordId, Vec<u8>>,
     descriptions: BTreeMap<Hash, Vec<u8>>,
     shards: BTreeMap<Hash, Vec<u8>>,
+    /// Who must have been asked for a shard before this one gives any.
+    after: Option<watch::Receiver<u64>>,
+}
+
+impl Library {
+    /// The same, but no shard is given before `peer` was asked for one: whoever fetches from both
+    /// cannot do without it.
+    #[must_use]
+    pub fn after(mut self, peer: &Peer) -> Self {
+        self.after = Some(peer.counts().ranges.subscribe());
+        self
+    }
+
+    /// Waits for its turn.
+    async fn turn(&self) -> Result<()> {
+        if let Some(after) = &self.after {
+            after.clone().wait_for(|asked| *asked > 0).await?;
+        }
+        Ok(())
+    }
 }
 
 impl From<Version> for Library {
@@ -88,6 +109,7 @@ impl From<Version> for Library {
             records: version.records,
             descriptions: version.descriptions,
             shards: version.shards,
+            after: None,
         }
     }
 }
@@ -110,7 +132,7 @@ pub struct Counts {
     /// Requests for records.
     pub records: AtomicU64,
     /// Ranges of shards that it was asked for.
-    pub ranges: AtomicU64,
+    ranges: watch::Sender<u64>,
     /// Bytes that it sent for shards.
     pub bytes: AtomicU64,
 }
@@ -119,7 +141,7 @@ impl Counts {
     /// Ranges of shards that it was asked for until now.
     #[must_use]
     pub fn asked(&self) -> u64 {
-        self.ranges.load(Ordering::Relaxed)
+        *self.ranges.borrow()
     }
 
     /// Requests for records until now.
@@ -233,7 +255,8 @@ async fn blobs(
         if let Some(bytes) = library.descriptions.get(&item.hash()) {
             stream.write_all(&encode(bytes, item)?).await?;
         } else if let Some(bytes) = library.shards.get(&item.hash()) {
-            counts.ranges.fetch_add(1, Ordering::Relaxed);
+            counts.ranges.send_modify(|asked| *asked += 1);
+            library.turn().await?;
             shard(stream, bytes, item, conduct, counts).await?;
         } else {
             stream.write_all(&[Status::NotFound.into()]).await?;
