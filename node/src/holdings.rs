@@ -39,8 +39,8 @@ pub(crate) enum Sharing {
 
 /// What a running fetch has so far.
 ///
-/// Invariant: a shard in `done` is whole and durable, and never leaves the list; what is in `partial` is
-/// verified and written, durable or not.
+/// Invariant: what is in `done` and in `partial` is verified and written, durable or not. A shard in `done` is whole, and
+/// is there once and for ever; if the disk loses it, the fetch fails, and with it the session ends.
 #[derive(Debug)]
 pub(crate) struct Session {
     sharing: Sharing,
@@ -51,6 +51,8 @@ pub(crate) struct Session {
 #[derive(Debug, Default)]
 struct State {
     done: Vec<ShardIndex>,
+    /// A bit for each shard: is it in `done`?
+    is_done: Vec<u64>,
     partial: BTreeMap<ShardIndex, GroupRanges>,
 }
 
@@ -137,20 +139,25 @@ impl Drop for Running {
 }
 
 impl Session {
-    /// Shards became whole.
+    /// Shards became whole; those that were said to be whole before are passed over.
     pub(crate) fn done(&self, shards: &[ShardIndex]) {
-        self.change(|state| {
-            for shard in shards {
-                state.partial.remove(shard);
-            }
-            state.done.extend_from_slice(shards);
-        });
+        let mut state = self.lock();
+        let before = state.done.len();
+        shards.iter().for_each(|shard| state.add(*shard));
+        let is_news = state.done.len() > before;
+        drop(state);
+        if is_news {
+            self.ring();
+        }
     }
 
     /// More of a shard is here.
     pub(crate) fn partial(&self, shard: ShardIndex, groups: &GroupRanges) {
         if !groups.is_empty() {
-            self.change(|state| state.partial.entry(shard).or_default().insert_all(groups));
+            let mut state = self.lock();
+            state.partial.entry(shard).or_default().insert_all(groups);
+            drop(state);
+            self.ring();
         }
     }
 
@@ -161,7 +168,7 @@ impl Session {
 
     /// What changed since `told`, which is then up to date.
     pub(crate) fn news(&self, told: &mut Told) -> News {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.lock();
         let done = state.done.get(told.done..).unwrap_or_default().to_vec();
         told.done = state.done.len();
         for shard in &done {
@@ -180,19 +187,35 @@ impl Session {
         News { done, partial }
     }
 
-    /// Does anybody wait for news?
-    pub(crate) fn is_followed(&self) -> bool {
-        self.version.receiver_count() > 0
-    }
-
     /// Has the fetch ended, and so its news?
     pub(crate) fn has_ended(&self) -> bool {
         *self.version.borrow() == ENDED
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+    fn ring(&self) {
         self.version.send_modify(|version| *version += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn add(&mut self, shard: ShardIndex) {
+        let (word, bit) = (shard.0 / u64::BITS, shard.0 % u64::BITS);
+        let word = usize::try_from(word).unwrap_or(usize::MAX);
+        if self.is_done.len() <= word {
+            self.is_done.resize(word.saturating_add(1), 0);
+        }
+        let Some(word) = self.is_done.get_mut(word) else {
+            return;
+        };
+        if *word & (1 << bit) == 0 {
+            *word |= 1 << bit;
+            self.partial.remove(&shard);
+            self.done.push(shard);
+        }
     }
 }
 
@@ -218,9 +241,7 @@ mod tests {
             sessions.begin(manifest, Sharing::Seed).is_none(),
             "one fetch of a version at a time"
         );
-        assert!(!running.is_followed());
         let mut watch = sessions.get(&manifest).unwrap().watch();
-        assert!(running.is_followed());
         let (one, two) = (ShardIndex(1), ShardIndex(2));
         let mut told = Told::default();
         running.partial(one, &groups(0, 3));
@@ -242,6 +263,8 @@ mod tests {
             [(two, more)],
             "a whole shard is not partly here"
         );
+        // It is said to be whole when it can be read, and again when it has its name.
+        running.done(&[one]);
         let news = running.news(&mut told);
         assert!(news.done.is_empty() && news.partial.is_empty());
         // Who comes late is told all.

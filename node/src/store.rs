@@ -9,6 +9,7 @@ mod batch;
 mod blobs;
 mod block;
 mod datadir;
+mod early;
 mod hash;
 mod hashed;
 mod index;

@@ -50,9 +50,6 @@ use crate::{
 const ARRIVED_WAITING_MAX: usize = 256;
 /// What is verified is made durable at least so often.
 const SYNC_EVERY: Duration = Duration::from_secs(2);
-/// And so often while others listen: a small file is theirs when it has its name. Only a fetch of less
-/// than 6 MiB a second waits for that, so there is little to sync.
-const SYNC_FOLLOWED_EVERY: Duration = Duration::from_millis(500);
 /// What peers did wrong is told so often at most: a liar must not fill the user's terminal.
 const BLAMED_MAX: u32 = 32;
 /// How often progress is looked at.
@@ -177,7 +174,10 @@ impl Session {
                 .map(|deadline| self.instant(deadline));
             tokio::select! {
                 Some(news) = self.parts.swarm.next() => self.news(news),
-                Some(piece) = self.arrived.recv() => self.arrived(piece),
+                Some(piece) = self.arrived.recv() => {
+                    self.arrived(piece);
+                    self.all_arrived();
+                }
                 Some(ended) = self.transfers.join_next_with_id() => self.ended(ended)?,
                 synced = async { self.syncing.as_mut()?.await.ok() }, if self.syncing.is_some() => {
                     self.syncing = None;
@@ -191,7 +191,23 @@ impl Session {
                 _ = tick.tick() => self.tick()?,
                 () = cancel.cancelled() => return Err(FetchError::Cancelled),
             }
+            self.tell_others();
             self.sync_if_due();
+        }
+    }
+
+    /// Takes in whatever waits: one decision for all of it.
+    fn all_arrived(&mut self) {
+        while let Ok(arrived) = self.arrived.try_recv() {
+            self.arrived(arrived);
+        }
+    }
+
+    /// Tells whoever listens of the small files that can be read here by now.
+    fn tell_others(&self) {
+        let readable = self.parts.writer.readable();
+        if !readable.is_empty() {
+            self.parts.running.done(&readable);
         }
     }
 
@@ -282,8 +298,8 @@ impl Session {
         };
         self.parts.meter.now.bytes += payload;
         *self.shares.entry(peer).or_default() += payload;
+        // What is verified and written is told to others before it is durable.
         if self.parts.spans.is_none() && self.parts.writer.is_large(item.shard) {
-            // It is verified and written: others may have it before it is durable.
             self.parts.running.partial(item.shard, &item.groups.into());
         }
         self.handle(Input::Verified {
@@ -299,9 +315,7 @@ impl Session {
         ended: Result<(Id, Result<(), TransferError>), JoinError>,
     ) -> Result<(), FetchError> {
         // What it told before its end counts before its end.
-        while let Ok(arrived) = self.arrived.try_recv() {
-            self.arrived(arrived);
-        }
+        self.all_arrived();
         let (id, outcome) = match ended {
             Ok((id, outcome)) => (id, Some(outcome)),
             Err(error) => (error.id(), None),
@@ -399,12 +413,8 @@ impl Session {
 
     fn sync_if_due(&mut self) {
         let writer = &self.parts.writer;
-        let every = if self.parts.running.is_followed() {
-            SYNC_FOLLOWED_EVERY
-        } else {
-            SYNC_EVERY
-        };
-        let due = writer.is_due() || (writer.dirty_bytes() > 0 && self.synced.elapsed() >= every);
+        let is_old = self.synced.elapsed() >= SYNC_EVERY;
+        let due = writer.is_due() || (writer.dirty_bytes() > 0 && is_old);
         if due && self.syncing.is_none() {
             self.syncing = Some(self.sync());
         }

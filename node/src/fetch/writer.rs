@@ -71,8 +71,9 @@ pub(crate) enum WriteError {
 
 /// Writes one fetch.
 ///
-/// Invariant: a shard is either staged, partial or placed; only placed ones are told to others. The names of placed ones
-/// are durable after [`Writer::close`]; until then their bytes are, and a fetch that is cut off finds them again.
+/// Invariant: a shard is either staged, partial or placed. What is told to others is verified and written, durable or
+/// not. The names of placed ones are durable after [`Writer::close`]; until then their bytes are, and a fetch that is cut
+/// off finds them again.
 #[derive(Debug)]
 pub(super) struct Writer {
     destination: Destination,
@@ -101,6 +102,8 @@ struct State {
     partials: BTreeMap<ShardIndex, PartialShard>,
     batch: Batch,
     staged: Vec<ShardIndex>,
+    /// Staged ones that others can read and were not told of.
+    untold: Vec<ShardIndex>,
     /// By position in `wanted`: was this small shard staged, or any shard put together, and perhaps placed since?
     taken: Vec<bool>,
     whole: Vec<ShardIndex>,
@@ -118,6 +121,7 @@ impl Writer {
             partials: BTreeMap::new(),
             batch: destination.target.batch(&outboards, destination.replace),
             staged: Vec::new(),
+            untold: Vec::new(),
             taken: vec![false; wanted.len()],
             whole: Vec::new(),
             dirty_bytes: 0,
@@ -232,9 +236,22 @@ impl Writer {
     }
 
     fn add_staged(&self, shard: ShardIndex, staged: Staged) {
+        let is_shared = self.destination.place.is_some();
+        if is_shared {
+            let Destination { store, target, .. } = &self.destination;
+            store.add_staged(target, &staged);
+        }
         let mut state = self.state();
         state.batch.add(staged);
         state.staged.push(shard);
+        if is_shared {
+            state.untold.push(shard);
+        }
+    }
+
+    /// Small shards that others can read since this was called last, whether they have their names or not.
+    pub(super) fn readable(&self) -> Vec<ShardIndex> {
+        std::mem::take(&mut self.state().untold)
     }
 
     /// Answers whether nobody had this small shard before.
@@ -291,8 +308,9 @@ impl Writer {
                 state.dirty_bytes,
             )
         };
-        placed.extend_from_slice(&whole);
         let synced = self.place(batch, &whole, partials);
+        self.end_staging(&placed);
+        placed.extend_from_slice(&whole);
         let mut state = self.state();
         state.failed |= synced.is_err();
         state.dirty_bytes = state.dirty_bytes.saturating_sub(dirty_bytes);
@@ -303,6 +321,12 @@ impl Writer {
         }
         self.room.notify_all();
         synced.map(|()| placed)
+    }
+
+    /// These were placed, or are lost.
+    fn end_staging(&self, staged: &[ShardIndex]) {
+        let Destination { store, target, .. } = &self.destination;
+        store.remove_staged(target, staged.iter().filter_map(|shard| self.hash(*shard)));
     }
 
     fn place(
@@ -469,6 +493,8 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        let staged = std::mem::take(&mut self.state().staged);
+        self.end_staging(&staged);
         for partial in self.state().partials.values() {
             self.destination.store.remove_partial(partial.hash());
         }

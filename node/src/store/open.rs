@@ -14,6 +14,7 @@ use tokio::{
 use super::{
     blobs::{BlobError, Blobs},
     datadir::DataDir,
+    early::Staging,
     hash::HashError,
     index::{Index, IndexError, State},
     outboards::Outboards,
@@ -110,6 +111,7 @@ pub(crate) struct Inner {
     pub(crate) segments: Mutex<Segments>,
     pub(crate) damages: Mutex<Vec<Damage>>,
     pub(crate) partials: Mutex<HashMap<Hash, Vec<PartialShard>>>,
+    pub(crate) staging: Mutex<Staging>,
     /// Open folders of shards.
     pub(crate) roots: Mutex<HashMap<RootId, Arc<Confined>>>,
     /// Shared by whoever adds what no place refers to yet, alone for whoever frees what none refers to.
@@ -147,6 +149,7 @@ impl Store {
                     segments: Mutex::new(segments),
                     damages: Mutex::new(damages),
                     partials: Mutex::default(),
+                    staging: Mutex::default(),
                     roots: Mutex::default(),
                     work: Arc::default(),
                     stale: broadcast::channel(STALE_WAITING_MAX).0,

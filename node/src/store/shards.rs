@@ -174,7 +174,8 @@ impl Store {
     }
 
     /// Encodes a range of a blob for a peer: its size as `u64` little-endian and the bao response, each byte
-    /// verified. Looks at complete shards, at shards that are being fetched, and at description blobs.
+    /// verified. Looks at complete shards, at those that wait for their names, at shards that are being fetched, and at
+    /// description blobs.
     ///
     /// Locations that turn out wrong are marked stale and passed over. Blocks; must not be called on a thread of
     /// the runtime. `size` is what the caller believes, if anything: another size is `NotFound`.
@@ -217,6 +218,11 @@ impl Store {
                 Err(FileFault::OutOfRange) => return Err(ReadError::OutOfRange { hash }),
                 Err(fault) => self.blame(hash, location, &fault),
             }
+        }
+        match self.read_staged(hash, size, wanted) {
+            Some(Ok(bytes)) => return Ok(bytes),
+            Some(Err(_)) => return Err(ReadError::OutOfRange { hash }),
+            None => {}
         }
         if let Some(read) = self.read_partial(hash, wanted) {
             return read;

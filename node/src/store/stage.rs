@@ -44,6 +44,14 @@ impl Staged {
         self.0.placed.fingerprint.size <= OUTBOARD_BYTES_MIN
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    pub(super) fn placed(&self) -> &Placed {
+        &self.0.placed
+    }
+
     pub(super) fn into_file(self) -> (String, Option<File>) {
         (self.0.name, self.0.file)
     }

@@ -93,6 +93,11 @@ impl Target {
         self.root.path()
     }
 
+    /// Is it the same target, opened by the same fetch?
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.root, &other.root)
+    }
+
     pub(crate) fn root(&self) -> &Confined {
         &self.root
     }
