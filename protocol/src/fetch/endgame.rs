@@ -23,8 +23,9 @@ impl Fetch {
         if self.endgame_at.is_some() || !self.peers.has_idle() {
             return;
         }
+        // Those with a double too: if both peers go quiet, a third is to be asked.
         let mut requests = self.requests.values();
-        if requests.any(|request| request.twin.is_none() && !request.left.is_empty()) {
+        if requests.any(|request| !request.left.is_empty()) {
             self.endgame_at = Some(now + TICK);
             self.timers.insert((now + TICK, Timer::Endgame));
         }

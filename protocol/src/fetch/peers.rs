@@ -6,13 +6,17 @@ use std::{
 };
 
 use super::{
-    FetchConfig, Holdings, PeerKey, RequestId,
-    claims::Claims,
-    pace::Pace,
+    FetchConfig, Holdings, PeerKey,
     progress::PeerBytes,
     shards::{Shards, Slot},
 };
 use crate::time::Time;
+
+mod idle;
+mod peer;
+
+use peer::Rank;
+pub(super) use peer::{Class, Peer};
 
 /// How long a peer rests after a failure; twice as long after each further one in a row.
 const REST_FIRST: Duration = Duration::from_millis(500);
@@ -20,48 +24,8 @@ const REST_FIRST: Duration = Duration::from_millis(500);
 const REST_MAX: Duration = Duration::from_secs(60);
 /// Doublings of rests.
 const FAILURES_MAX: u32 = 7;
-/// Doublings of patience.
-const PATIENCE_MAX: u32 = 3;
-/// Idle peers up to which all are looked at whenever there is something to ask for again.
-const IDLE_SEEN: usize = 64;
 /// Peers compared for the next request.
 const CANDIDATES: usize = 16;
-
-/// One peer.
-///
-/// Invariant: `in_flight` is the sum over its requests of the bytes that they still have to bring.
-#[derive(Debug)]
-pub(super) struct Peer {
-    pub(super) claims: Claims,
-    pub(super) pace: Pace,
-    pub(super) in_flight: u64,
-    pub(super) requests: BTreeSet<RequestId>,
-    pub(super) bytes: PeerBytes,
-    /// When it was asked while it had no request, or sent something that verified.
-    pub(super) progress_at: Time,
-    /// When its timer is set for.
-    pub(super) timer: Option<Time>,
-    failures: u32,
-    resting_until: Option<Time>,
-    /// It had nothing that was wanted when it was last looked at.
-    idle: bool,
-    /// Its entry among the ready.
-    listed: Option<(Class, Rank)>,
-    /// What of it is in the sums.
-    counted: (Class, u64),
-}
-
-/// Slow peers, and those that have shown nothing yet, share a part of the budget, so that however
-/// many of them there are, fast ones are never held up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
-    Slow,
-    Fast,
-}
-
-/// Who goes first: fewer failures in a row, then fewer bytes given, so that equal peers give equal
-/// shares.
-type Rank = (u32, u64, PeerKey);
 
 /// What is remembered of a peer that left.
 #[derive(Debug, Default)]
@@ -95,50 +59,6 @@ pub(super) struct Peers {
     requests_max: usize,
 }
 
-impl Peer {
-    /// How much patience it gets: a multiple that grows while it fails, so that the slowest of
-    /// networks is waited for in the end.
-    pub(super) fn patience(&self) -> u32 {
-        1 << self.failures.min(PATIENCE_MAX)
-    }
-
-    /// Failures in a row.
-    pub(super) const fn failures(&self) -> u32 {
-        self.failures
-    }
-
-    /// May it be asked?
-    pub(super) const fn resting_until(&self) -> Option<Time> {
-        self.resting_until
-    }
-
-    fn class(&self) -> Class {
-        if self.pace.is_slow() {
-            Class::Slow
-        } else {
-            Class::Fast
-        }
-    }
-
-    fn has_room(&self, request_max: u64) -> bool {
-        let window = self.pace.window();
-        let request = self.pace.request_bytes(window, request_max);
-        self.requests.is_empty() || self.in_flight + request <= window
-    }
-
-    /// How long until it would have brought `bytes` more; `None` if it has shown nothing yet.
-    pub(super) fn expected(&self, bytes: u64) -> Option<Duration> {
-        let rate = self.pace.rate()?.max(1);
-        let ms = self.in_flight.saturating_add(bytes).saturating_mul(1000) / rate;
-        Some(
-            self.pace
-                .delay()
-                .unwrap_or_default()
-                .saturating_add(Duration::from_millis(ms)),
-        )
-    }
-}
-
 impl Peers {
     pub(super) const fn new(config: &FetchConfig) -> Self {
         Self {
@@ -165,17 +85,6 @@ impl Peers {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (PeerKey, &Peer)> {
         self.peers.iter().map(|(key, peer)| (*key, peer))
-    }
-
-    /// Peers that had nothing that was wanted.
-    pub(super) fn idle(&self) -> impl Iterator<Item = (PeerKey, &Peer)> {
-        self.idle
-            .iter()
-            .filter_map(|key| Some((*key, self.peers.get(key)?)))
-    }
-
-    pub(super) fn has_idle(&self) -> bool {
-        !self.idle.is_empty()
     }
 
     pub(super) const fn in_flight(&self) -> u64 {
@@ -211,20 +120,7 @@ impl Peers {
             return;
         }
         let past = self.past.remove(&key).unwrap_or_default();
-        let peer = Peer {
-            claims: Claims::default(),
-            pace: Pace::new(self.in_flight_max),
-            in_flight: 0,
-            requests: BTreeSet::new(),
-            bytes: past.bytes,
-            progress_at: now,
-            timer: None,
-            failures: past.failures,
-            resting_until: None,
-            idle: false,
-            listed: None,
-            counted: (Class::Slow, 0),
-        };
+        let peer = Peer::new(now, self.in_flight_max, past.failures, past.bytes);
         self.peers.insert(key, peer);
         self.update(key);
     }
@@ -333,67 +229,6 @@ impl Peers {
                 peer.resting_until = None;
             }
         });
-    }
-
-    /// These shards have something to ask for again: who claims any of them is not idle. Where many
-    /// are idle they are looked at later, some at a time.
-    pub(super) fn wake(&mut self, slots: &[Slot], steps: &mut u64) {
-        if slots.is_empty() {
-            return;
-        }
-        if self.idle.len() > IDLE_SEEN {
-            self.unseen = self.idle.len();
-            return;
-        }
-        let woken: Vec<PeerKey> = self
-            .idle()
-            .filter(|(_, peer)| {
-                slots.iter().any(|slot| {
-                    *steps += 1;
-                    peer.claims.has_any(*slot)
-                })
-            })
-            .map(|(key, _)| key)
-            .collect();
-        for key in woken {
-            self.change(key, |peer| peer.idle = false);
-        }
-    }
-
-    /// Are there idle peers that were not looked at since there is something to ask for again?
-    pub(super) const fn has_unseen(&self) -> bool {
-        self.unseen > 0
-    }
-
-    /// Looks at some of those: they are not idle until they had nothing that is wanted.
-    pub(super) fn see_some(&mut self, count: usize, steps: &mut u64) {
-        for key in self.turn(self.unseen.min(count)) {
-            *steps += 1;
-            self.unseen -= 1;
-            self.change(key, |peer| peer.idle = false);
-        }
-        self.unseen = self.unseen.min(self.idle.len());
-    }
-
-    /// The next so many idle peers; each gets its turn.
-    pub(super) fn turn(&mut self, count: usize) -> Vec<PeerKey> {
-        let behind = self.idle.range(self.turn..);
-        let keys = behind.chain(self.idle.range(..self.turn));
-        let keys: Vec<PeerKey> = keys.copied().take(count).collect();
-        self.turn = keys
-            .last()
-            .map_or(self.turn, |key| PeerKey(key.0.saturating_add(1)));
-        keys
-    }
-
-    /// There is nothing to ask for: nobody needs to be looked at.
-    pub(super) const fn forget_unseen(&mut self) {
-        self.unseen = 0;
-    }
-
-    /// A peer had nothing that is wanted: it is not asked until that changes.
-    pub(super) fn set_idle(&mut self, key: PeerKey) {
-        self.change(key, |peer| peer.idle = true);
     }
 
     /// Bytes that a peer of this class may ask for now.

@@ -150,3 +150,13 @@ fn claims_are_told_again_for_a_shard_that_was_added() {
     fetch.handle(Time::ZERO, Input::Add(spec(SHARD, 1)));
     assert_eq!(fetch.progress().bytes_total, MIB);
 }
+
+#[test]
+fn what_is_on_its_way_is_not_asked_for_again_for_a_second_reader() {
+    let mut fetch = fetch(50 * MIB);
+    wait_for(&mut fetch, 0, 8);
+    assert!(matches!(fetch.poll(), Some(Output::Request { .. })));
+    wait_for(&mut fetch, 0, 8);
+    assert_eq!(fetch.poll(), None);
+    assert_eq!(fetch.audit(), Ok(()));
+}
