@@ -19,6 +19,7 @@ mod kad_store;
 mod limits;
 mod mdns;
 mod mux;
+mod noise;
 mod pending;
 mod quic;
 mod race;

@@ -14,13 +14,16 @@ use libp2p::core::{
     upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo},
 };
 
-use super::limits::{MUX_INBOUND_MAX, MUX_STREAMS_MAX, MUX_WINDOW_BYTES};
+use super::{
+    limits::{MUX_INBOUND_MAX, MUX_STREAMS_MAX, MUX_WINDOW_BYTES},
+    noise::MESSAGE_BYTES_MAX,
+};
 
 /// What each stream may receive before it is read, by the Yamux specification.
 const CREDIT_BYTES: usize = 256 * 1024;
 /// Payload of one frame. Yamux flushes after each, so this is also what goes into one system call; with the
-/// header it fills one message of libp2p's Noise (64,511 bytes) to the last byte.
-const FRAME_BYTES: usize = 64_511 - 12;
+/// header it fills one message of Noise to the last byte.
+const FRAME_BYTES: usize = MESSAGE_BYTES_MAX - 12;
 
 /// Turns an authenticated connection into a [`Mux`].
 #[derive(Clone, Debug)]

@@ -7,10 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures::{
-    future::{BoxFuture, FutureExt},
-    io::BufReader,
-};
+use futures::future::{BoxFuture, FutureExt};
 use libp2p::{
     Multiaddr, PeerId, Transport,
     core::{
@@ -20,21 +17,19 @@ use libp2p::{
     },
     identity::Keypair,
     multiaddr::Protocol,
-    noise, tcp,
+    tcp,
 };
 
 use super::{
     NetError,
     addresses::Policy,
     limits::{HANDSHAKE_TIMEOUT, TCP_HEAD_START},
-    mux, quic,
+    mux, noise, quic,
     race::Race,
 };
 
 /// Connections that the system may hold ready for `accept`.
 const TCP_BACKLOG: u32 = 256;
-/// Bytes that are taken off a TCP connection at once. Noise reads 8 KiB at a time, which would be a system call each.
-const TCP_READ_BYTES: usize = 128 * 1024;
 
 type Output = (PeerId, StreamMuxerBox);
 
@@ -44,16 +39,14 @@ pub(super) fn build(
     network: &str,
     policy: Arc<Policy>,
 ) -> Result<Boxed<Output>, NetError> {
-    let noise = noise::Config::new(key)
-        .map_err(|e| NetError::Setup {
-            part: "Noise",
-            source: Box::new(e),
-        })?
-        // Nodes of another network fail in the handshake.
-        .with_prologue(format!("opendag/{network}/1").into_bytes());
+    // Nodes of another network fail in the handshake.
+    let prologue = format!("opendag/{network}/1").into_bytes();
+    let noise = noise::Config::new(key, prologue).map_err(|e| NetError::Setup {
+        part: "Noise",
+        source: Box::new(e),
+    })?;
     let tcp = tcp::Config::new().nodelay(true).listen_backlog(TCP_BACKLOG);
     let tcp = tcp::tokio::Transport::new(tcp)
-        .map(|stream, _| BufReader::with_capacity(TCP_READ_BYTES, stream))
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(mux::Upgrade::new())
