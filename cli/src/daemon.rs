@@ -2,11 +2,7 @@
 
 use std::{io::Read as _, net::SocketAddr, path::Path};
 
-use opendag_node::{
-    Node, Role,
-    api::{ApiServer, GatewayServer},
-    ops::Event,
-};
+use opendag_node::{Node, Role, api::ApiServer, gateway::GatewayServer, ops::Event};
 
 use crate::{
     backend,
@@ -56,11 +52,7 @@ async fn serve(
 ) -> Result<(), CliError> {
     let failed = |error| CliError::failed("The daemon cannot start", &error);
     let gateway = match gateway {
-        Some(address) => Some(
-            GatewayServer::start(node.clone(), address)
-                .await
-                .map_err(failed)?,
-        ),
+        Some(address) => Some(GatewayServer::start(node, address).await.map_err(failed)?),
         None => None,
     };
     let api = ApiServer::start(node.clone(), data_dir)

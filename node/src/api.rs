@@ -1,22 +1,19 @@
-//! The local API and the gateway: a running node over HTTP on loopback.
+//! The local API: a running node over HTTP on loopback.
 //!
 //! The API carries [`crate::ops`] for the command line: `POST /v1/<operation>` with the request as
 //! JSON, answered by one event a line. It needs the token that only the data directory's owner can
 //! read from `api.json`, and refuses web pages by their `Host` and `Origin`. A connection that is
-//! dropped cancels its operation. The gateway serves verified bytes of datasets, read-only and
-//! without a token.
+//! dropped cancels its operation. The other listener is [`crate::gateway`].
 
 mod client;
 mod file;
-pub mod gateway;
-mod guard;
-mod http;
+pub(crate) mod guard;
+pub(crate) mod http;
 mod server;
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
 pub use client::ApiClient;
-pub use gateway::{GatewayError, GatewayFile, GatewayServer, GatewaySource};
 pub use server::ApiServer;
 
 /// Why the local API cannot be served or used.

@@ -10,6 +10,7 @@
 //! mdns = true
 //! dht = true
 //! gateway = "127.0.0.1:8480"
+//! cache_limit = "20GB"
 //! ```
 
 use std::{
@@ -28,6 +29,9 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const NETWORK_BYTES_MAX: usize = 32;
 /// A head must live long enough to be signed again in time.
 const HEAD_LIFETIME_MIN: Duration = Duration::from_secs(10 * 60);
+
+/// A tenth of a common disk: enough for what a training run reads again.
+const CACHE_LIMIT: u64 = 20_000_000_000;
 
 /// How a node is set up.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -57,6 +61,9 @@ pub struct Config {
     pub dht: bool,
     /// Where the read-only gateway listens; `None`: nowhere.
     pub gateway: Option<SocketAddr>,
+    /// Most bytes of files that were read and are not kept.
+    #[serde(deserialize_with = "bytes")]
+    pub cache_limit: u64,
 }
 
 impl Default for Config {
@@ -71,6 +78,7 @@ impl Default for Config {
             mdns: true,
             dht: true,
             gateway: None,
+            cache_limit: CACHE_LIMIT,
         }
     }
 }
@@ -214,6 +222,11 @@ fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Multiaddr
         })
     };
     texts.into_iter().map(parse).collect()
+}
+
+fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_bytes(&text).map_err(de::Error::custom)
 }
 
 fn optional_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {

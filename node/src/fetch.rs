@@ -6,6 +6,7 @@
 
 mod delta;
 mod local;
+pub(crate) mod on_demand;
 mod plan;
 mod request;
 mod session;

@@ -35,6 +35,8 @@ pub(crate) enum Sharing {
     Seed,
     /// It keeps all for itself.
     None,
+    /// It does, and is no fetch: what readers want comes into the cache. A fetch takes its place.
+    Cache,
 }
 
 /// What a running fetch has so far.
@@ -76,14 +78,17 @@ impl Sessions {
     /// The running fetch of a version, if it gives what it has.
     pub(crate) fn get(&self, manifest: &ManifestId) -> Option<Arc<Session>> {
         let session = self.lock().get(manifest).cloned();
-        session.filter(|session| session.sharing == Sharing::Seed)
+        session.filter(|session| session.sharing != Sharing::None)
     }
 
     /// Begins a session, or `None` if that version is being fetched already.
     pub(crate) fn begin(&self, manifest: ManifestId, sharing: Sharing) -> Option<Running> {
         let mut sessions = self.lock();
-        if sessions.contains_key(&manifest) {
-            return None;
+        if let Some(running) = sessions.get(&manifest) {
+            if running.sharing != Sharing::Cache || sharing == Sharing::Cache {
+                return None;
+            }
+            running.version.send_replace(ENDED);
         }
         let session = Arc::new(Session {
             sharing,
@@ -106,7 +111,11 @@ impl Sessions {
 
     /// Versions that are being fetched.
     pub(crate) fn running(&self) -> Vec<ManifestId> {
-        self.lock().keys().copied().collect()
+        let running = self.lock();
+        let fetches = running
+            .iter()
+            .filter(|(_, session)| session.sharing != Sharing::Cache);
+        fetches.map(|(manifest, _)| *manifest).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ManifestId, Arc<Session>>> {
@@ -132,7 +141,14 @@ impl std::ops::Deref for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.sessions.lock().remove(&self.manifest);
+        let mut running = self.sessions.lock();
+        if running
+            .get(&self.manifest)
+            .is_some_and(|one| Arc::ptr_eq(one, &self.session))
+        {
+            running.remove(&self.manifest);
+        }
+        drop(running);
         self.session.version.send_replace(ENDED);
         self.sessions.changed.send_replace(());
     }
@@ -193,7 +209,11 @@ impl Session {
     }
 
     fn ring(&self) {
-        self.version.send_modify(|version| *version += 1);
+        self.version.send_if_modified(|version| {
+            let is_running = *version != ENDED;
+            *version += u64::from(is_running);
+            is_running
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -275,6 +295,24 @@ mod tests {
         );
         drop(running);
         assert!(began.has_changed().unwrap());
+        assert!(sessions.get(&manifest).is_none());
+    }
+
+    #[test]
+    fn a_fetch_takes_the_place_of_what_readers_have() {
+        let sessions = Sessions::default();
+        let manifest = ManifestId::from_hash(Hash::of(b"m"));
+        let reading = sessions.begin(manifest, Sharing::Cache).unwrap();
+        reading.partial(ShardIndex(0), &groups(0, 1));
+        assert!(sessions.running().is_empty(), "it is no fetch");
+        let told = sessions.get(&manifest).unwrap();
+        let fetch = sessions.begin(manifest, Sharing::Seed).unwrap();
+        assert!(told.has_ended() && sessions.begin(manifest, Sharing::Cache).is_none());
+        reading.partial(ShardIndex(0), &groups(1, 1));
+        assert!(told.has_ended(), "it stays so");
+        drop(reading);
+        assert!(!sessions.get(&manifest).unwrap().has_ended());
+        drop(fetch);
         assert!(sessions.get(&manifest).is_none());
     }
 

@@ -322,10 +322,8 @@ pub(crate) async fn gc(shared: &Arc<Shared>) -> Result<Event, KeepError> {
 }
 
 async fn free(shared: &Arc<Shared>, places: Vec<Place>, what: &str) -> Result<Event, KeepError> {
-    if places
-        .iter()
-        .any(|place| shared.sessions.get(&place.manifest).is_some())
-    {
+    let running = shared.sessions.running();
+    if places.iter().any(|place| running.contains(&place.manifest)) {
         return Err(KeepError::Running(what.to_owned()));
     }
     let mut freed_bytes = 0;

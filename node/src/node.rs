@@ -27,6 +27,7 @@ use crate::{
     net::{HeadValidator, Inbound, Net, NetConfig, NetError, PeerAddr},
     ops::Event,
     place::Places,
+    read::{Cache, Readers},
     serve::{self, Slots},
     store::{DataDir, DataDirError, Keys, Store, StoreError},
 };
@@ -87,6 +88,7 @@ pub(crate) struct Shared {
     pub(crate) role: Role,
     pub(crate) store: Store,
     pub(crate) sessions: Sessions,
+    pub(crate) readers: Readers,
     pub(crate) places: Places,
     pub(crate) slots: Slots,
     pub(crate) upload: Flow,
@@ -111,6 +113,7 @@ impl Node {
         let store = Store::open(&data_dir).await?;
         let key_seed = data_dir.identity()?;
         let config = options.config;
+        let cache = Cache::new(store.clone(), data_dir.cache_path(), config.cache_limit);
         let shared = Arc::new(Shared {
             peer: peer_id_of(&key_seed)?,
             places: Places::new(store.clone()),
@@ -119,6 +122,7 @@ impl Node {
             data_dir,
             config,
             role: options.role,
+            readers: Readers::new(cache),
             store,
             sessions: Sessions::default(),
             slots: Slots::default(),
@@ -155,6 +159,9 @@ impl Node {
         if let Some(net) = self.shared.net.get() {
             net.shutdown().await;
         }
+        let shared = self.shared.clone();
+        // A task that dies here costs what was read last.
+        let _ = tokio::task::spawn_blocking(move || shared.readers.save()).await;
         if let Err(error) = self.shared.store.shutdown().await {
             tracing::warn!(%error, "the store did not close in order");
         }

@@ -10,6 +10,7 @@ pub mod cbor;
 pub mod chunkmap;
 pub mod fault;
 pub mod fetch;
+pub mod http;
 pub mod id;
 pub mod key;
 pub mod limits;

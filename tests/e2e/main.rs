@@ -26,6 +26,8 @@ mod files;
 #[cfg(test)]
 mod full_disk;
 #[cfg(test)]
+mod gateway;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod hostile_records;

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 use super::file::Token;
 
 /// A rebinding page comes with a DNS name: only IP addresses and `localhost` are answered.
-pub(super) fn check_host(headers: &HeaderMap) -> Result<(), StatusCode> {
+pub(crate) fn check_host(headers: &HeaderMap) -> Result<(), StatusCode> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return Err(StatusCode::BAD_REQUEST);

@@ -26,7 +26,7 @@ const HEADER_BYTES_MAX: usize = 32 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Listens on `address`; returns the listener and its real address.
-pub(super) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ApiError> {
+pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ApiError> {
     let error = |source| ApiError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(error)?;
     let address = listener.local_addr().map_err(error)?;
@@ -34,7 +34,7 @@ pub(super) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAd
 }
 
 /// Serves `app` until it is dropped; all connections end with it.
-pub(super) async fn serve(listener: TcpListener, app: Router) {
+pub(crate) async fn serve(listener: TcpListener, app: Router) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {

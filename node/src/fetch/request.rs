@@ -126,7 +126,8 @@ impl Request {
 }
 
 /// Writes verified bytes. It may block.
-type Write<T> = dyn Fn(Vec<(Arrived, T)>) -> Result<Vec<Arrived>, WriteError> + Send + Sync;
+pub(super) type Write<T> =
+    dyn Fn(Vec<(Arrived, T)>) -> Result<Vec<Arrived>, WriteError> + Send + Sync;
 
 /// Verified bytes on their way to the disk: one batch is written while the next one arrives.
 pub(super) struct Output<'a, T> {

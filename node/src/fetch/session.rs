@@ -474,7 +474,7 @@ impl Session {
 }
 
 /// What a fetch waits for, in words.
-fn waits_for(why: &Why) -> String {
+pub(super) fn waits_for(why: &Why) -> String {
     match why {
         Why::NoPeers => "peers that hold this version".to_owned(),
         Why::NoHoldings => "peers to say what they hold".to_owned(),

@@ -141,7 +141,7 @@ impl Describe {
 }
 
 /// Gets a description from a peer into the store, if it is not there.
-async fn get(shared: &Shared, net: &Net, peer: PeerId, id: BlobId) -> bool {
+pub(crate) async fn get(shared: &Shared, net: &Net, peer: PeerId, id: BlobId) -> bool {
     if matches!(shared.store.blob(&id).await, Ok(Some(_))) {
         return true;
     }

@@ -10,8 +10,8 @@ use opendag_protocol::{
 };
 
 use super::{
-    request::{Output, Request, TransferError},
-    writer::{SMALL_BYTES_MAX, Writer},
+    request::{Output, Request, TransferError, Write},
+    writer::SMALL_BYTES_MAX,
 };
 use crate::{
     ask::{AskError, Incoming},
@@ -30,7 +30,7 @@ pub(super) struct Order {
 pub(super) struct Transfer {
     pub(super) request: Request,
     pub(super) orders: Vec<Order>,
-    pub(super) writer: Arc<Writer>,
+    pub(super) write: Arc<Write<Piece>>,
 }
 
 impl Transfer {
@@ -43,8 +43,7 @@ impl Transfer {
             })
         });
         let mut input = self.request.ask(ranges).await?;
-        let writer = self.writer.clone();
-        let mut output = Output::new(&self.request, Arc::new(move |ready| writer.write(ready)));
+        let mut output = Output::new(&self.request, self.write.clone());
         for order in &self.orders {
             match input.status().await {
                 Ok(()) => receive(order, &mut input, &mut output).await?,

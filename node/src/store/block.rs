@@ -88,9 +88,9 @@ pub(crate) struct DataFile {
 }
 
 impl DataFile {
-    /// `second` is the same file, opened once more: it is for direct writes only.
-    pub(crate) fn new(file: File, second: File) -> Self {
-        let direct = make_direct(&second).is_ok().then_some(second);
+    /// `second` is the same file, opened once more, for direct writes; without it there are none.
+    pub(crate) fn new(file: File, second: Option<File>) -> Self {
+        let direct = second.filter(|second| make_direct(second).is_ok());
         Self {
             file,
             direct,

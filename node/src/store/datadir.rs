@@ -113,6 +113,11 @@ impl DataDir {
         self.path.join("copies")
     }
 
+    /// What was read of files that are not kept here. Nothing is lost with it but time.
+    pub(crate) fn cache_path(&self) -> PathBuf {
+        self.path.join("cache")
+    }
+
     pub(crate) fn records_path(&self) -> PathBuf {
         self.path.join("records")
     }

@@ -5,6 +5,8 @@
 //! pairs, in post-order), `<hash>.bits` (which chunk groups are there). A checkpoint syncs the first two
 //! and then replaces the third. Source: `specs/storage.md`, section *Partial shards*.
 
+mod forget;
+
 use std::{
     fs::File,
     io::{self, Write},
@@ -97,6 +99,25 @@ impl PartialShard {
     /// Opens or begins a partial shard in a working folder. What the bitmap claims is hashed again, and only
     /// what is right is kept: [`PartialShard::missing`] tells the rest.
     pub(crate) fn open(work: &Arc<Confined>, hash: Hash, size: u64) -> Result<Self, DiskError> {
+        let second = |work: &Confined| work.open_own(&name(hash, "part")).map(Some);
+        Self::open_with(work, (hash, size), second)
+    }
+
+    /// As [`PartialShard::open`], for bytes that are read as soon as they are written: they stay in the
+    /// system's page cache.
+    pub(crate) fn open_cached(
+        work: &Arc<Confined>,
+        hash: Hash,
+        size: u64,
+    ) -> Result<Self, DiskError> {
+        Self::open_with(work, (hash, size), |_| Ok(None))
+    }
+
+    fn open_with(
+        work: &Arc<Confined>,
+        (hash, size): (Hash, u64),
+        second: impl FnOnce(&Confined) -> Result<Option<File>, DiskError>,
+    ) -> Result<Self, DiskError> {
         let claimed = read_bits(work, hash, size)?;
         let data = open_or_create(work, &name(hash, "part"))?;
         let outboard = open_or_create(work, &name(hash, "obao"))?;
@@ -106,7 +127,7 @@ impl PartialShard {
         resize(&data, size)?;
         resize(&outboard, bao::tree(size).outboard_size())?;
         let have = verified(hash, size, (&data, &outboard), &claimed);
-        let second = work.open_own(&name(hash, "part"))?;
+        let second = second(work)?;
         let inner = Inner {
             work: Arc::clone(work),
             hash,
@@ -129,6 +150,11 @@ impl PartialShard {
             .state
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Is it a clone of this one?
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     /// The shard's hash.

@@ -173,6 +173,17 @@ impl Store {
         lock(&self.inner.partials).remove(&hash);
     }
 
+    /// As [`Store::remove_partial`], for one of several partial shards of the same bytes.
+    pub(crate) fn drop_partial(&self, partial: &PartialShard) {
+        let mut partials = lock(&self.inner.partials);
+        if let Some(all) = partials.get_mut(&partial.hash()) {
+            all.retain(|one| !one.is_same(partial));
+            if all.is_empty() {
+                partials.remove(&partial.hash());
+            }
+        }
+    }
+
     /// Encodes a range of a blob for a peer: its size as `u64` little-endian and the bao response, each byte
     /// verified. Looks at complete shards, at those that wait for their names, at shards that are being fetched, and at
     /// description blobs.

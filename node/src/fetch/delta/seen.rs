@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use libp2p::PeerId;
-use opendag_protocol::{table::ShardIndex, wire::GroupRanges};
+use opendag_protocol::{fetch::Holdings, table::ShardIndex, wire::GroupRanges};
 
 use crate::fetch::swarm::News;
 
@@ -16,6 +16,16 @@ struct Claims {
     complete: bool,
     shards: BTreeMap<ShardIndex, Vec<u8>>,
     partial: BTreeMap<ShardIndex, GroupRanges>,
+}
+
+impl Claims {
+    fn has(&self, shard: ShardIndex) -> bool {
+        self.shards.range(..=shard).any(|(first, bits)| {
+            let bit = shard.0 - first.0;
+            let byte = usize::try_from(bit / 8).ok().and_then(|at| bits.get(at));
+            byte.is_some_and(|byte| (byte >> (bit % 8)) & 1 == 1)
+        })
+    }
 }
 
 impl Seen {
@@ -62,6 +72,26 @@ impl Seen {
     /// The peers that answered.
     pub(in crate::fetch) fn peers(&self) -> Vec<PeerId> {
         self.0.keys().copied().collect()
+    }
+
+    /// Does a peer say that it holds all?
+    pub(in crate::fetch) fn is_complete(&self, peer: PeerId) -> bool {
+        self.0.get(&peer).is_some_and(|claims| claims.complete)
+    }
+
+    /// What peers that do not hold all say of one shard.
+    pub(in crate::fetch) fn claims_of(&self, shard: ShardIndex) -> Vec<(PeerId, Holdings)> {
+        let mut found = Vec::new();
+        for (peer, claims) in &self.0 {
+            if claims.has(shard) {
+                let (first, bits) = (shard, vec![1]);
+                found.push((*peer, Holdings::Shards { first, bits }));
+            } else if let Some(groups) = claims.partial.get(&shard) {
+                let ranges = groups.clone();
+                found.push((*peer, Holdings::Partial { shard, ranges }));
+            }
+        }
+        found
     }
 
     /// News that say all of it.

@@ -43,7 +43,7 @@ impl Session {
         let transfer = Transfer {
             request,
             orders: items.iter().filter_map(order).collect(),
-            writer: writer.clone(),
+            write: Arc::new(move |ready| writer.write(ready)),
         };
         self.transfers.spawn(transfer.run())
     }

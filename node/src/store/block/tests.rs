@@ -35,7 +35,7 @@ fn blocks_are_written_whole_with_the_cache_and_past_it() {
     let dir = TempDir::new().unwrap();
     for (number, (len, position, direct)) in WRITES.iter().enumerate() {
         let path = dir.path().join(number.to_string());
-        let file = DataFile::new(open(&path), open(&path));
+        let file = DataFile::new(open(&path), Some(open(&path)));
         let block = block(&bytes(*len, 5));
         if file.direct.is_some() {
             assert_eq!(

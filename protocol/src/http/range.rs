@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// What a client wants of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub enum Wanted {
     /// All of it.
     Whole,
     /// These bytes; never empty, and inside the file.
@@ -17,7 +17,8 @@ pub(super) enum Wanted {
 ///
 /// A value that is not understood, of another unit, or with several ranges is ignored, as the
 /// standard allows: the client gets the whole file.
-pub(super) fn wanted(value: &str, size: u64) -> Wanted {
+#[must_use]
+pub fn wanted(value: &str, size: u64) -> Wanted {
     let Some((first, last)) = value
         .strip_prefix("bytes=")
         .and_then(|range| range.split_once('-'))

@@ -1,0 +1,171 @@
+//! A file as an HTTP answer: ranges, conditions, headers, and a body that is verified as it goes out.
+
+use std::{ops::Range, pin::pin, sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use futures::{StreamExt, stream};
+use opendag_protocol::{
+    http::range::{Wanted, wanted},
+    table::{FileEntry, ShardIndex},
+};
+
+use super::repo::commit;
+use crate::read::{ReadFault, ReadVersion};
+
+/// The first bytes are waited for so long: clients give up after 10 s, and are told to come again.
+const FIRST_BYTES_MAX: Duration = Duration::from_secs(8);
+/// Later ones may take longer; a client that does not wait asks for the rest.
+const MORE_BYTES_MAX: Duration = Duration::from_secs(60);
+
+/// The full id of the version that answered.
+const MANIFEST_HEADER: &str = "x-opendag-manifest";
+const REPR_DIGEST: header::HeaderName = header::HeaderName::from_static("repr-digest");
+
+/// A file to answer with.
+pub(super) struct Found {
+    pub(super) version: Arc<ReadVersion>,
+    pub(super) shard: ShardIndex,
+    pub(super) entry: FileEntry,
+}
+
+impl Found {
+    /// What names its content: SHA-256 as clients of the Hub expect, BLAKE3 if the publisher gave none.
+    pub(super) fn digest(&self) -> String {
+        digest(&self.entry)
+    }
+}
+
+/// As [`Found::digest`].
+pub(super) fn digest(entry: &FileEntry) -> String {
+    let sha256 = entry
+        .sha256()
+        .map(|sha256| data_encoding::HEXLOWER.encode(&sha256));
+    sha256.unwrap_or_else(|| data_encoding::HEXLOWER.encode(entry.hash().as_bytes()))
+}
+
+/// Answers a request for a file.
+pub(super) async fn file(method: &Method, headers: &HeaderMap, found: &Found) -> Response {
+    let etag = format!("\"{}\"", found.digest());
+    let size = found.entry.size();
+    let is_same = |value: &str| value == "*" || value.contains(&etag);
+    if has(headers, &header::IF_NONE_MATCH, is_same) {
+        return answer(StatusCode::NOT_MODIFIED, found, &etag, 0, Body::empty());
+    }
+    if headers.contains_key(header::IF_MATCH) && !has(headers, &header::IF_MATCH, is_same) {
+        return answer(
+            StatusCode::PRECONDITION_FAILED,
+            found,
+            &etag,
+            0,
+            Body::empty(),
+        );
+    }
+    let range = headers
+        .get(header::RANGE)
+        .and_then(|range| range.to_str().ok());
+    let is_outdated = headers
+        .get(header::IF_RANGE)
+        .is_some_and(|value| value.as_bytes() != etag.as_bytes());
+    let wanted = match range {
+        Some(range) if !is_outdated => wanted(range, size),
+        Some(_) | None => Wanted::Whole,
+    };
+    let (status, bytes) = match wanted {
+        Wanted::Whole => (StatusCode::OK, 0..size),
+        Wanted::Part(bytes) => (StatusCode::PARTIAL_CONTENT, bytes),
+        Wanted::Unsatisfiable => {
+            let status = StatusCode::RANGE_NOT_SATISFIABLE;
+            let mut response = answer(status, found, &etag, 0, Body::empty());
+            set(
+                &mut response,
+                header::CONTENT_RANGE,
+                &format!("bytes */{size}"),
+            );
+            return response;
+        }
+    };
+    let body = match *method {
+        Method::HEAD => Body::empty(),
+        _ => match body(found, bytes.clone()).await {
+            Ok(body) => body,
+            Err(fault) => return super::refusal(&fault),
+        },
+    };
+    let mut response = answer(status, found, &etag, bytes.end - bytes.start, body);
+    if status == StatusCode::PARTIAL_CONTENT {
+        let range = format!("bytes {}-{}/{size}", bytes.start, bytes.end - 1);
+        set(&mut response, header::CONTENT_RANGE, &range);
+    }
+    response
+}
+
+/// The first bytes are read before the status is sent, so that a file that does not come is refused in
+/// words; a later failure cuts the connection, which the client sees by the length.
+async fn body(found: &Found, bytes: Range<u64>) -> Result<Body, ReadFault> {
+    if bytes.is_empty() {
+        return Ok(Body::empty());
+    }
+    let reader = found.version.reader(found.shard, &found.entry);
+    let mut pieces = Box::pin(reader.read(bytes, FIRST_BYTES_MAX, MORE_BYTES_MAX));
+    let first = pin!(&mut pieces).next().await.ok_or(ReadFault::Failed)??;
+    let first = stream::once(async { Ok::<Bytes, ReadFault>(first) });
+    Ok(Body::from_stream(first.chain(pieces)))
+}
+
+fn answer(status: StatusCode, found: &Found, etag: &str, length: u64, body: Body) -> Response {
+    let entry = &found.entry;
+    let media_type = entry.media_type().unwrap_or("application/octet-stream");
+    let mut response = (status, body).into_response();
+    set(&mut response, header::ETAG, etag);
+    set(&mut response, header::ACCEPT_RANGES, "bytes");
+    set(&mut response, header::CONTENT_TYPE, media_type);
+    set(&mut response, header::CACHE_CONTROL, "no-cache");
+    harmless(&mut response);
+    let manifest = found.version.version().id;
+    set(
+        &mut response,
+        header::HeaderName::from_static(MANIFEST_HEADER),
+        &manifest.to_string(),
+    );
+    set(
+        &mut response,
+        header::HeaderName::from_static("x-repo-commit"),
+        &commit(manifest),
+    );
+    if let Some(sha256) = entry.sha256() {
+        let digest = format!("sha-256=:{}:", data_encoding::BASE64.encode(&sha256));
+        set(&mut response, REPR_DIGEST, &digest);
+    }
+    if status != StatusCode::NOT_MODIFIED {
+        set(&mut response, header::CONTENT_LENGTH, &length.to_string());
+    }
+    response
+}
+
+/// What strangers wrote is not guessed at, and never run as a page of this origin.
+pub(super) fn harmless(response: &mut Response) {
+    set(response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(
+        response,
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; sandbox",
+    );
+}
+
+/// A publisher's text that is no header value is left out.
+pub(super) fn set(response: &mut Response, name: header::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+fn has(headers: &HeaderMap, name: &header::HeaderName, test: impl Fn(&str) -> bool) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .any(|value| value.to_str().is_ok_and(&test))
+}

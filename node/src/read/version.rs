@@ -1,0 +1,301 @@
+//! One version for readers: its files, and the task that fetches what is not here.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use opendag_protocol::{
+    BlobId, DatasetPath,
+    table::{FileEntry, Page, PageRef, ShardIndex, TableIndex, TableTotals},
+};
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, timeout_at},
+};
+
+use super::{Cache, FileReader, ReadFault};
+use crate::{
+    fetch::{on_demand::OnDemand, table},
+    node::Shared,
+    resolve::Version,
+};
+
+/// How long a description is waited for: clients give up after 10 s.
+const DESCRIPTION_MAX: Duration = Duration::from_secs(8);
+/// Clients are told to come again for so long after peers gave anything; then that nobody has it.
+const HOPE: Duration = Duration::from_secs(60);
+/// Pages that are kept decoded.
+const PAGES_MAX: usize = 32;
+
+/// A version that is being read.
+#[derive(Debug)]
+pub(crate) struct ReadVersion {
+    shared: Arc<Shared>,
+    cache: Cache,
+    version: Version,
+    index: OnceCell<TableIndex>,
+    pages: Mutex<BTreeMap<BlobId, (Instant, Arc<Page>)>>,
+    on_demand: OnceCell<Arc<OnDemand>>,
+    /// When peers gave something last.
+    moved: Mutex<Instant>,
+}
+
+/// A file or folder of a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Listed {
+    /// A file.
+    File(ShardIndex, FileEntry),
+    /// A folder, by its path without a slash at the end.
+    Folder(String),
+}
+
+impl ReadVersion {
+    pub(super) fn new(shared: Arc<Shared>, cache: Cache, version: Version) -> Self {
+        Self {
+            shared,
+            cache,
+            version,
+            index: OnceCell::new(),
+            pages: Mutex::default(),
+            on_demand: OnceCell::new(),
+            moved: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Its records.
+    pub(crate) fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// The file at a path.
+    ///
+    /// # Errors
+    /// [`ReadFault::NoFile`]; `NotYet` if the description does not come in time; `Failed`.
+    pub(crate) async fn file(
+        &self,
+        path: &DatasetPath,
+    ) -> Result<(ShardIndex, FileEntry), ReadFault> {
+        let index = self.index().await?;
+        let page_ref = index.page_of_path(path).ok_or(ReadFault::NoFile)?;
+        let page = self.page(page_ref).await?;
+        let (shard, entry) = page.find(path).ok_or(ReadFault::NoFile)?;
+        Ok((shard, entry.clone()))
+    }
+
+    /// At most `limit` files and folders right below `folder` (`""`: the root), or all files anywhere
+    /// below it with `recursive`, after the path `after`, in the order of their bytes.
+    ///
+    /// # Errors
+    /// As [`ReadVersion::file`]; `NoFile` if there is no such folder and nothing was asked for behind.
+    pub(crate) async fn list(
+        &self,
+        folder: &str,
+        recursive: bool,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, ReadFault> {
+        let prefix = match folder {
+            "" => String::new(),
+            folder => format!("{folder}/"),
+        };
+        let index = self.index().await?;
+        let mut listed = Vec::new();
+        let mut last_folder: Option<String> = None;
+        let mut exists = prefix.is_empty();
+        for page_ref in index.pages_for(&prefix) {
+            let is_before = |after: &str| {
+                page_ref
+                    .next_first()
+                    .is_some_and(|next| next.as_str() <= after)
+            };
+            // A folder that was listed ends behind all its files.
+            let skipped = after.map(|after| format!("{after}/\u{10ffff}"));
+            if !recursive && skipped.as_deref().is_some_and(is_before) {
+                continue;
+            }
+            if recursive && after.is_some_and(is_before) {
+                continue;
+            }
+            let page = self.page(page_ref).await?;
+            for (shard, entry) in page.shards() {
+                let Some(rest) = entry.path().as_str().strip_prefix(&prefix) else {
+                    continue;
+                };
+                exists = true;
+                let found = match rest.split_once('/') {
+                    Some((name, _)) if !recursive => {
+                        let folder = format!("{prefix}{name}");
+                        if last_folder.as_ref() == Some(&folder) {
+                            continue;
+                        }
+                        last_folder = Some(folder.clone());
+                        Listed::Folder(folder)
+                    }
+                    _ => Listed::File(shard, entry.clone()),
+                };
+                if after.is_some_and(|after| found.path() <= after) {
+                    continue;
+                }
+                if listed.len() == limit {
+                    return Ok(listed);
+                }
+                listed.push(found);
+            }
+        }
+        match exists {
+            true => Ok(listed),
+            false => Err(ReadFault::NoFile),
+        }
+    }
+
+    /// A reader of a file.
+    pub(crate) fn reader(self: &Arc<Self>, shard: ShardIndex, entry: &FileEntry) -> FileReader {
+        FileReader::new(self.clone(), (shard, entry.hash()), entry.size())
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Peers gave something.
+    pub(super) fn moved(&self) {
+        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// What a reader is told that waited in vain for `what`.
+    pub(super) fn waited(&self, what: &str, waits_for: String) -> ReadFault {
+        let moved = *self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = moved.elapsed();
+        if waited < HOPE {
+            return ReadFault::NotYet { waits_for };
+        }
+        let what = what.to_owned();
+        ReadFault::Nobody {
+            what,
+            waits_for,
+            waited,
+        }
+    }
+
+    /// What fetches for readers; begins with the first who needs it.
+    pub(super) async fn on_demand(&self) -> Result<&Arc<OnDemand>, ReadFault> {
+        let start = async || {
+            let net = self
+                .shared
+                .net()
+                .await
+                .map_err(|error| ReadFault::failed(&error))?;
+            let keys = vec![self.version.id.hash(), self.version.dataset().hash()];
+            self.moved();
+            Ok(Arc::new(OnDemand::start(
+                &self.shared,
+                &net,
+                self.version.id,
+                keys,
+            )))
+        };
+        self.on_demand.get_or_try_init(start).await
+    }
+
+    /// The index of its table.
+    pub(crate) async fn index(&self) -> Result<&TableIndex, ReadFault> {
+        let get = async || {
+            let fields = self.version.manifest().fields();
+            let totals = TableTotals {
+                files: fields.files,
+                bytes: fields.bytes,
+            };
+            let bytes = self.blob(fields.table).await?;
+            TableIndex::decode(&bytes, totals).map_err(|error| ReadFault::failed(&error))
+        };
+        self.index.get_or_try_init(get).await
+    }
+
+    async fn page(&self, page_ref: &PageRef) -> Result<Arc<Page>, ReadFault> {
+        let (id, now) = (page_ref.page(), Instant::now());
+        if let Some((used, page)) = self.pages().get_mut(&id) {
+            *used = now;
+            return Ok(page.clone());
+        }
+        let bytes = self.blob(id).await?;
+        let page = Page::decode(&bytes, page_ref).map_err(|error| ReadFault::failed(&error))?;
+        let page = Arc::new(page);
+        let mut pages = self.pages();
+        if pages.len() >= PAGES_MAX
+            && let Some(oldest) = pages
+                .iter()
+                .min_by_key(|(_, (used, _))| *used)
+                .map(|(id, _)| *id)
+        {
+            pages.remove(&oldest);
+        }
+        pages.insert(id, (now, page.clone()));
+        Ok(page)
+    }
+
+    fn pages(&self) -> std::sync::MutexGuard<'_, BTreeMap<BlobId, (Instant, Arc<Page>)>> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A part of its description, from the store or from peers.
+    ///
+    /// # Errors
+    /// [`ReadFault::NotYet`] if nobody gives it in time; `Failed`.
+    pub(crate) async fn blob(&self, id: BlobId) -> Result<Vec<u8>, ReadFault> {
+        let store = &self.shared.store;
+        let here = async || {
+            store
+                .blob(&id)
+                .await
+                .map_err(|error| ReadFault::failed(&error))
+        };
+        if let Some(bytes) = here().await? {
+            return Ok(bytes.to_vec());
+        }
+        let deadline = Instant::now() + DESCRIPTION_MAX;
+        let net = self
+            .shared
+            .net()
+            .await
+            .map_err(|error| ReadFault::failed(&error))?;
+        let mut outlook = self.on_demand().await?.outlook();
+        let mut asked = Vec::new();
+        loop {
+            let peers = outlook.borrow_and_update().peers.clone();
+            for peer in peers
+                .into_iter()
+                .filter(|peer| !asked.contains(peer))
+                .collect::<Vec<_>>()
+            {
+                asked.push(peer);
+                let get = table::get(&self.shared, &net, peer, id);
+                if timeout_at(deadline, get).await == Ok(true)
+                    && let Some(bytes) = here().await?
+                {
+                    return Ok(bytes.to_vec());
+                }
+            }
+            let changed = timeout_at(deadline, outlook.changed()).await;
+            if !matches!(changed, Ok(Ok(()))) {
+                let waits_for = "a peer that gives the description of this version".to_owned();
+                return Err(self.waited("the description of this version", waits_for));
+            }
+        }
+    }
+}
+
+impl Listed {
+    /// Its path, without a slash at the end.
+    pub(crate) fn path(&self) -> &str {
+        match self {
+            Self::File(_, entry) => entry.path().as_str(),
+            Self::Folder(path) => path,
+        }
+    }
+}

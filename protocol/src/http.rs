@@ -1,0 +1,51 @@
+//! What HTTP clients ask of the gateway, parsed: paths, ranges, queries. Strangers choose all of it.
+
+pub mod hf;
+pub mod range;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// What needs no `%` in a path: RFC 3986's unreserved characters and the slash.
+const PATH: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/');
+
+/// A path as it stands in a URL.
+#[must_use]
+pub fn encode_path(path: &str) -> String {
+    utf8_percent_encode(path, &PATH).to_string()
+}
+
+/// What a part of a URL means; `None`: it is not UTF-8.
+#[must_use]
+pub fn decode(text: &str) -> Option<String> {
+    Some(percent_decode_str(text).decode_utf8().ok()?.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_odd_characters_come_back() {
+        for path in [
+            "a b/c+d%e.txt",
+            "ä/é\u{301}",
+            "%2F",
+            "?#&=",
+            "plain/x-1_2.bin",
+        ] {
+            let encoded = encode_path(path);
+            assert!(
+                encoded.is_ascii() && !encoded.contains([' ', '?', '#', '+']),
+                "{encoded}"
+            );
+            assert_eq!(decode(&encoded).as_deref(), Some(path));
+        }
+        assert_eq!(decode("%ff"), None);
+        assert_eq!(decode("%zz").as_deref(), Some("%zz"));
+    }
+}
