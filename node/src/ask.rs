@@ -156,34 +156,48 @@ pub(crate) async fn record(
 
 /// A description blob, verified.
 pub(crate) async fn blob(net: &Net, peer: PeerId, id: BlobId) -> Result<Vec<u8>, AskError> {
+    let expect = Expect::AtMost(DESCRIPTION_BLOB_BYTES_MAX);
+    let parts = parts(net, peer, id, (expect, &[GroupRange::ALL])).await?;
+    parts.into_iter().next().ok_or(AskError::WrongBytes)
+}
+
+/// Parts of a description blob, verified, in the order of `ranges`; the rest of it is not known to be as `expect` says.
+pub(crate) async fn parts(
+    net: &Net,
+    peer: PeerId,
+    id: BlobId,
+    (expect, ranges): (Expect, &[GroupRange]),
+) -> Result<Vec<Vec<u8>>, AskError> {
     let mut stream = open(net, peer, StreamProtocol::Blobs).await?;
-    let whole = BlobRange {
-        hash: id.hash(),
-        groups: GroupRange::ALL,
-    };
+    let mut items = ranges.iter().map(|groups| {
+        let (hash, groups) = (id.hash(), *groups);
+        BlobRange { hash, groups }.into()
+    });
     let request = BlobsRequest {
-        items: BoundedVec::take_from(&mut std::iter::once(whole.into())),
+        items: BoundedVec::take_from(&mut items),
     };
+    let asked = request.items.len();
     write_frame(&mut stream, &request, ANSWER_DEADLINE)
         .await
         .map_err(AskError::Frame)?;
     let mut incoming = Incoming::new(stream, Flow::new(None), Arc::default());
     incoming.status().await?;
-    incoming.status().await?;
-    let mut decoder = PieceDecoder::new(
-        id.hash(),
-        Expect::AtMost(DESCRIPTION_BLOB_BYTES_MAX),
-        GroupRange::ALL,
-    );
-    while !decoder.is_complete() {
-        let bytes = incoming.more().await?;
-        let taken = decoder.push(bytes).map_err(|_| AskError::WrongBytes)?;
-        incoming.take(taken);
+    let mut parts = Vec::with_capacity(asked);
+    for groups in ranges.iter().take(asked) {
+        incoming.status().await?;
+        let mut decoder = PieceDecoder::new(id.hash(), expect, *groups);
+        while !decoder.is_complete() {
+            let bytes = incoming.more().await?;
+            let taken = decoder.push(bytes).map_err(|_| AskError::WrongBytes)?;
+            incoming.take(taken);
+        }
+        let piece = decoder.into_piece();
+        parts.push(match *groups == GroupRange::ALL {
+            true => piece.into_whole().ok_or(AskError::WrongBytes)?,
+            false => piece.bytes().to_vec(),
+        });
     }
-    decoder
-        .into_piece()
-        .into_whole()
-        .ok_or(AskError::WrongBytes)
+    Ok(parts)
 }
 
 /// A response as it comes in: whatever the stream has, as much as there is at once.

@@ -473,7 +473,7 @@ impl Moving<'_> {
                 .await
                 .map_err(|_| FetchError::Stopped)?;
         }
-        self.moved.received_bytes += delta.received_bytes;
+        self.moved.received_bytes += delta.received_bytes();
         Ok(self)
     }
 

@@ -25,8 +25,8 @@ mod names;
 mod pack;
 
 pub use cut::{ChunkMapBuilder, Cut};
-pub use pack::MapPack;
 pub(crate) use pack::PackBuilder;
+pub use pack::{MapPack, PackIndex};
 
 /// Version of the format of a map that is a blob.
 const CHUNK_MAP_VERSION: u64 = 2;
@@ -150,6 +150,9 @@ pub enum ChunkMapError {
         /// Entries on the page.
         entries: usize,
     },
+    /// A pack is shorter or longer than its counts say.
+    #[error("the chunk maps of a pack are not as long as it says")]
+    PackLength,
     /// It cannot be encoded.
     #[error("cannot encode a chunk map")]
     Encode(#[source] CborError),

@@ -254,6 +254,66 @@ fn a_tree_of_small_edited_files_costs_what_changed_also_in_place() -> Result<()>
 }
 
 #[test]
+fn a_tree_that_is_rewritten_as_a_whole_costs_a_full_fetch_and_a_hundredth() -> Result<()> {
+    let old = small_files(400);
+    let other = |(at, (path, _)): (u64, (&String, &Vec<u8>))| {
+        (
+            path.clone(),
+            rows(900_000_000 + at * 1000, 40 + at % 7 * 60),
+        )
+    };
+    let new: Files = (0..).zip(&old).map(other).collect();
+    let scene = Scene::new(51, &old, &new, None)?;
+    let seed = scene.peer(101, &scene.new, Conduct::Honest)?;
+    let mut received = Vec::new();
+    for options in [
+        &["--peer", seed.address()][..],
+        &["--no-delta", "--peer", seed.address()],
+    ] {
+        let node = scene.world.node(&format!("fetcher{}", received.len()));
+        let old_peer = scene.peer(102, &scene.old, Conduct::Honest)?;
+        let place = scene.world.path(&format!("old{}", received.len()));
+        let first = ["--peer", old_peer.address()];
+        node.fetch(&scene.old.manifest.to_string(), &place, &first)?
+            .ok()?;
+        let new = format!("new{}", received.len());
+        let fetched = scene.fetch_new(&node, &new, options)?;
+        ensure!(number(&fetched, "reused_bytes")? == 0, "{fetched}");
+        received.push(number(&fetched, "received_bytes")?);
+    }
+    // Maps of all files would cost three hundredths. Requests are put together in another way each time.
+    ensure!(received[0] > received[1], "no map was tried: {received:?}");
+    ensure!(
+        received[0] <= received[1] + received[1] / 80,
+        "{received:?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn changes_at_the_end_of_a_large_tree_are_found_with_few_maps() -> Result<()> {
+    let old = small_files(600);
+    let mut new = old.clone();
+    let mut changed = 0;
+    for (_, content) in new.iter_mut().filter(|(path, _)| path.starts_with("d9/")) {
+        content.extend(rows(7_000_000, 1));
+        changed += u64::try_from(content.len())?;
+    }
+    let scene = Scene::new(52, &old, &new, None)?;
+    let node = scene.node()?;
+    let seed = scene.peer(101, &scene.new, Conduct::Honest)?;
+    let fetched = scene.fetch_new(&node, "new", &["--peer", seed.address()])?;
+    let received = number(&fetched, "received_bytes")?;
+    // The front of the pack, the chunk groups of these maps, and a chunk or two of each file: not the pack, which has
+    // half as many bytes as the files.
+    ensure!(
+        changed > 400_000 && received < changed / 4,
+        "{received} of {changed}: {fetched}"
+    );
+    Ok(())
+}
+
+#[test]
 fn a_first_fetch_receives_no_maps() -> Result<()> {
     let world = world()?;
     let source = world.path("source");

@@ -40,7 +40,8 @@ pub enum Corrupt {
 pub enum Expect {
     /// Exactly so many bytes, from a file table.
     Size(u64),
-    /// At most so many bytes: for blobs that only a hash names. The range must be [`GroupRange::ALL`].
+    /// At most so many bytes: for blobs that only a hash names. Of a range that is not [`GroupRange::ALL`] the bytes are
+    /// proven, and the size is not.
     AtMost(u64),
 }
 

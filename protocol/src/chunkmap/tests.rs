@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     DatasetPath,
+    limits::CHUNK_GROUP_BYTES,
     table::{EncodedPage, FileEntry, FileFields, Page, ShardIndex, TableIndex, TableWriter},
     testing::noise,
 };
@@ -289,6 +290,72 @@ fn a_pack_holds_the_maps_of_a_page() {
 }
 
 #[test]
+fn the_front_of_a_pack_tells_where_each_map_lies() {
+    let mut names = Vec::new();
+    for at in 0..300 {
+        names.push((
+            format!("f{at:03}"),
+            noise(100 + at, 20 + 90 * usize::try_from(at).unwrap()),
+        ));
+    }
+    let many: Vec<_> = names
+        .iter()
+        .map(|(name, content)| (name.as_str(), content.clone()))
+        .collect();
+    for files in [files(), many] {
+        let (encoded, _, page) = page(&files);
+        let bytes = encoded.maps.unwrap().bytes;
+        let pack = MapPack::decode(&bytes, &page).unwrap();
+        let groups = PackIndex::groups(&page);
+        let front = usize::try_from(groups.count * CHUNK_GROUP_BYTES)
+            .unwrap()
+            .min(bytes.len());
+        let index = PackIndex::decode(&bytes[..front], &page).unwrap();
+        assert_eq!(index, PackIndex::decode(&bytes, &page).unwrap());
+        assert_eq!(index.blob_bytes(), u64::try_from(bytes.len()).unwrap());
+        for (at, (_, content)) in (0..).map(ShardIndex).zip(&files) {
+            let size = u64::try_from(content.len()).unwrap();
+            let map = index.bytes_of(at).map(|range| {
+                let range =
+                    usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
+                PackIndex::map(&bytes[range], size).unwrap()
+            });
+            assert_eq!(map.as_ref(), pack.map(at), "{at:?}");
+        }
+        let behind = ShardIndex(u32::try_from(files.len()).unwrap());
+        assert_eq!(index.bytes_of(behind), None);
+    }
+}
+
+#[test]
+fn the_front_of_something_else_is_refused() {
+    let files = files();
+    let (encoded, _, with_four) = page(&files);
+    let bytes = encoded.maps.unwrap().bytes;
+    let (_, _, with_three) = page(&files[..3]);
+    assert!(PackIndex::decode(&bytes, &with_three).is_err());
+    let end = usize::try_from(
+        PackIndex::decode(&bytes, &with_four)
+            .unwrap()
+            .bytes_of(ShardIndex(0))
+            .unwrap()
+            .start,
+    )
+    .unwrap();
+    for cut in 0..end {
+        assert!(
+            PackIndex::decode(&bytes[..cut], &with_four).is_err(),
+            "{cut}"
+        );
+    }
+    assert!(PackIndex::decode(&bytes[..end], &with_four).is_ok());
+    // Counts that make up more than a description may have.
+    let mut huge = bytes.clone();
+    huge[7..15].fill(0xff);
+    assert!(PackIndex::decode(&huge, &with_four).is_err());
+}
+
+#[test]
 fn a_page_without_useful_maps_has_no_pack() {
     let (encoded, index, _) = page(&[("a", b"short".to_vec()), ("b", Vec::new())]);
     assert_eq!((encoded.maps, index.pages()[0].maps()), (None, None));
@@ -328,16 +395,21 @@ fn hostile_packs_are_refused() {
 
 #[test]
 fn a_pack_stays_within_a_blob() {
-    let most = CHUNKS_MAX / 4;
     let mut builder = PackBuilder::default();
-    for _ in 0..6 {
-        let chunks = vec![chunk(1); most];
+    for _ in 0..27 {
+        let chunks = vec![chunk(1); 60_000];
         builder.push(Some(ChunkMap { chunks }));
     }
+    // More than its count can say.
+    let chunks = vec![chunk(1); 1 << 16];
+    builder.push(Some(ChunkMap { chunks }));
     let kept: Vec<bool> = builder.maps.iter().map(Option::is_some).collect();
-    assert_eq!(kept, [true, true, true, false, false, false]);
+    assert_eq!(kept, [[true; 25].as_slice(), &[false; 3]].concat());
     let blob = builder.take().unwrap().unwrap();
     assert!(u64::try_from(blob.bytes.len()).unwrap() <= DESCRIPTION_BLOB_BYTES_MAX);
+    let mut builder = PackBuilder::default();
+    let chunks = vec![chunk(1); 1 << 16];
+    builder.push(Some(ChunkMap { chunks }));
     assert!(builder.take().unwrap().is_none());
 }
 
