@@ -210,12 +210,11 @@ fn check(
             });
         }
     }
-    for (wanted, fingerprint) in confirmed {
+    let confirmed = confirmed.into_iter().map(|(wanted, fingerprint)| {
         let (hash, path) = (wanted.entry.hash(), wanted.entry.path());
-        shared
-            .store
-            .shard_confirm(hash, place.root_id(), (path, fingerprint))?;
-    }
+        (hash, path.clone(), fingerprint)
+    });
+    shared.store.shards_confirm(place.root_id(), confirmed)?;
     Ok(bad)
 }
 

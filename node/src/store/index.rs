@@ -6,6 +6,10 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use sled::{Db, IVec, Tree};
@@ -14,12 +18,9 @@ use super::segment::Position;
 use crate::disk::{self, DiskError, temp_name};
 
 /// Version of the keys and values; another one means: rebuild.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// Memory for cached pages. With 16 MiB, publishing 50,000 files took 60 MiB more and no less time.
 const CACHE_BYTES: u64 = 2 * 1024 * 1024;
-/// Rows of shards that are checked when the index is opened: about a third of a second. A row that is damaged
-/// behind these counts as absent when it is read.
-const SHARDS_CHECKED_MAX: usize = 200_000;
 /// What is not flushed cannot leave the memory.
 const UNFLUSHED_ROWS_MAX: u32 = 8192;
 
@@ -65,7 +66,8 @@ pub(crate) enum Table {
     Places,
     /// Root id -> absolute path of a folder in which shards lie.
     Roots,
-    /// Hash (16 bytes), root id, hash of the path (4 bytes) -> where the shard lies.
+    /// Hash (16 bytes), root id, hash of the path (4 bytes) -> where the shard lies. Only the newest rows, see
+    /// [`super::locations`].
     Shards,
 }
 
@@ -80,6 +82,7 @@ pub(crate) struct Index {
     places: Tree,
     roots: Tree,
     shards: Tree,
+    incomplete: Arc<AtomicBool>,
 }
 
 /// What opening found.
@@ -92,51 +95,65 @@ pub(crate) enum State {
 }
 
 impl Index {
-    /// Opens the index. One that does not open is moved aside, and an empty one takes its place.
-    pub(crate) fn open(path: &Path) -> Result<(Self, State), IndexError> {
-        match Self::try_open(path) {
+    /// Opens the index, and by `beside` what is rebuilt together with it. One that does not open is moved aside, and an
+    /// empty one takes its place.
+    pub(crate) fn open<T>(
+        path: &Path,
+        beside: impl Fn(&Self) -> Result<T, IndexError>,
+    ) -> Result<(Self, T, State), IndexError> {
+        match Self::try_open(path, &beside) {
             Ok(opened) => Ok(opened),
             Err(error) => {
                 tracing::warn!(%error, "the index does not open and is rebuilt");
-                Self::replace(path)
+                let aside = path.with_extension("broken");
+                disk::remove_folder(&aside)?;
+                if path.exists() && std::fs::rename(path, &aside).is_err() {
+                    disk::rename_durable(path, &path.with_extension(temp_name()))?;
+                }
+                Self::try_open(path, &beside)
             }
         }
     }
 
-    /// Moves the index aside and opens an empty one.
-    pub(crate) fn replace(path: &Path) -> Result<(Self, State), IndexError> {
-        let aside = path.with_extension("broken");
-        disk::remove_folder(&aside)?;
-        if path.exists() && std::fs::rename(path, &aside).is_err() {
-            disk::rename_durable(path, &path.with_extension(temp_name()))?;
-        }
-        Self::try_open(path)
-    }
-
-    fn try_open(path: &Path) -> Result<(Self, State), IndexError> {
+    fn try_open<T>(
+        path: &Path,
+        beside: impl Fn(&Self) -> Result<T, IndexError>,
+    ) -> Result<(Self, T, State), IndexError> {
         // sled panics on some kinds of damage; a lost index must not keep the node from starting.
         let opened = catch_unwind(AssertUnwindSafe(|| {
-            let index = Self::open_trees(path)?;
+            let mut index = Self::open_trees(path)?;
+            if index.is_of_another_version()? {
+                drop(index);
+                disk::remove_folder(path)?;
+                index = Self::open_trees(path)?;
+            }
             index.check()?;
+            let opened = beside(&index)?;
             let state = index.state()?;
-            Ok((index, state))
+            Ok((index, opened, state))
         }));
         opened.map_err(|_| IndexError::Damaged {
             path: path.to_owned(),
         })?
     }
 
-    /// Reads all rows, so that damage shows now, when the index can be rebuilt.
+    /// Reads all rows but those of shards, so that damage shows now, when the index can be rebuilt.
     fn check(&self) -> Result<(), IndexError> {
         for table in [Table::Records, Table::Datasets, Table::Places, Table::Roots] {
             for row in self.rows(table, &[]) {
                 row?;
             }
         }
-        for row in self.rows(Table::Shards, &[]).take(SHARDS_CHECKED_MAX) {
-            row?;
-        }
         Ok(())
+    }
+
+    /// Was it written by a program with another [`FORMAT`]?
+    fn is_of_another_version(&self) -> Result<bool, IndexError> {
+        let covers = self.meta.get(b"covers").map_err(|e| self.sled(e))?;
+        Ok(covers.is_some_and(|value| {
+            let format = value.first();
+            format != Some(&FORMAT) && unseal_as(&value, format.copied()).is_some()
+        }))
     }
 
     fn open_trees(path: &Path) -> Result<Self, IndexError> {
@@ -160,6 +177,7 @@ impl Index {
             places: tree("places")?,
             roots: tree("roots")?,
             shards: tree("shards")?,
+            incomplete: Arc::default(),
             db,
         })
     }
@@ -178,8 +196,17 @@ impl Index {
         Ok(position.map_or(State::Empty, State::CoversUntil))
     }
 
+    /// Notes that something of it is lost: it claims no more that it covers anything, and the next start rebuilds it.
+    pub(crate) fn set_incomplete(&self) {
+        self.incomplete.store(true, Ordering::Relaxed);
+    }
+
     /// Notes that the truth up to `position` is in the index. Durable after [`Index::flush`].
     pub(crate) fn set_covers(&self, position: Position) -> Result<(), IndexError> {
+        if self.incomplete.load(Ordering::Relaxed) {
+            self.meta.remove(b"covers").map_err(|e| self.sled(e))?;
+            return Ok(());
+        }
         let mut bytes = position.segment.to_le_bytes().to_vec();
         bytes.extend_from_slice(&position.offset.to_le_bytes());
         self.meta
@@ -202,7 +229,13 @@ impl Index {
         for tree in tables {
             tree.clear().map_err(|e| self.sled(e))?;
         }
+        self.incomplete.store(false, Ordering::Relaxed);
         self.flush()
+    }
+
+    /// Removes the rows of a table.
+    pub(crate) fn clear_table(&self, table: Table) -> Result<(), IndexError> {
+        self.tree(table).clear().map_err(|e| self.sled(e))
     }
 
     fn tree(&self, table: Table) -> &Tree {
@@ -246,8 +279,7 @@ impl Index {
         inserted.map(drop).map_err(|e| self.sled(e))
     }
 
-    /// Writes and (with `None`) removes many rows, one by one: 300,000 rows in batches of sled's took a gigabyte of
-    /// memory that it never gave back, one by one 37 MB and less time.
+    /// Writes and (with `None`) removes rows one by one: batches of sled's keep their memory.
     pub(crate) fn write_all(
         &self,
         table: Table,
@@ -298,7 +330,15 @@ fn seal(payload: &[u8]) -> Vec<u8> {
 }
 
 fn unseal(value: &[u8]) -> Option<&[u8]> {
+    unseal_as(value, Some(FORMAT))
+}
+
+fn unseal_as(value: &[u8], wanted: Option<u8>) -> Option<&[u8]> {
     let (body, crc) = value.split_last_chunk::<4>()?;
     let (format, payload) = body.split_first()?;
-    (*format == FORMAT && crc32fast::hash(body) == u32::from_le_bytes(*crc)).then_some(payload)
+    (Some(*format) == wanted && crc32fast::hash(body) == u32::from_le_bytes(*crc))
+        .then_some(payload)
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ use super::{
     early::Staging,
     hash::HashError,
     index::{Index, IndexError, State},
+    locations::Locations,
     outboards::Outboards,
     partial::PartialShard,
     place::RootId,
@@ -26,6 +27,9 @@ use crate::disk::{Confined, DiskError};
 
 /// Shards that turned stale and that a slow listener has not heard of yet.
 const STALE_WAITING_MAX: usize = 1024;
+
+/// Where the rows of shards lie, in the folder of the index.
+pub(crate) const RUNS_FOLDER: &str = "runs";
 
 /// Why the store did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +111,7 @@ pub(crate) struct Inner {
     pub(crate) outboards: Outboards,
     pub(crate) blobs: Blobs,
     pub(crate) index: Index,
+    pub(crate) locations: Locations,
     /// The one writer of segments and index.
     pub(crate) segments: Mutex<Segments>,
     pub(crate) damages: Mutex<Vec<Damage>>,
@@ -139,13 +144,17 @@ impl Store {
         let data_dir = data_dir.clone();
         let opened = tokio::task::spawn_blocking(move || {
             let (segments, damages) = Segments::open(&data_dir.records_path(), &quarantine)?;
-            let (index, state) = Index::open(&data_dir.index_path())?;
+            let path = data_dir.index_path();
+            let (index, locations, state) = Index::open(&path, |index| {
+                Locations::open(index, path.join(RUNS_FOLDER))
+            })?;
             let store = Self {
                 inner: Arc::new(Inner {
                     outboards: data_dir.outboards()?,
                     data_dir,
                     blobs,
                     index,
+                    locations,
                     segments: Mutex::new(segments),
                     damages: Mutex::new(damages),
                     partials: Mutex::default(),
@@ -196,8 +205,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn shutdown(&self) -> Result<(), StoreError> {
-        let index = self.inner.index.clone();
-        let flushed = tokio::task::spawn_blocking(move || index.flush());
+        let store = self.clone();
+        let flushed = tokio::task::spawn_blocking(move || store.inner.locations.flush());
         flushed.await.map_err(|_| StoreError::Thread)??;
         Ok(self.inner.blobs.shutdown().await?)
     }

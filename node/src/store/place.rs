@@ -148,7 +148,11 @@ pub struct ShardLocation {
 
 /// Bytes of a hash that stand in a key: enough to tell shards apart, and reads are verified.
 const KEY_HASH_BYTES: usize = 16;
-const KEY_BYTES: usize = KEY_HASH_BYTES + 8 + 4;
+/// Bytes of a key: of the hash, the root id, and the hash of the path.
+pub(crate) const KEY_BYTES: usize = KEY_HASH_BYTES + 8 + 4;
+
+/// Names a location of a shard.
+pub(crate) type Key = [u8; KEY_BYTES];
 
 /// How the keys of all locations of a shard begin.
 pub(crate) fn shard_prefix(hash: Hash) -> Vec<u8> {
@@ -160,11 +164,14 @@ pub(crate) fn shard_prefix(hash: Hash) -> Vec<u8> {
 }
 
 impl ShardLocation {
-    pub(crate) fn key(&self, hash: Hash) -> Vec<u8> {
-        let mut key = shard_prefix(hash);
-        key.extend_from_slice(&self.root.0);
+    pub(crate) fn key(&self, hash: Hash) -> Key {
         let path = Hash::of(self.path.as_str().as_bytes());
-        key.extend(path.as_bytes().iter().take(4));
+        let parts = hash.as_bytes().iter().take(KEY_HASH_BYTES);
+        let parts = parts.chain(&self.root.0).chain(path.as_bytes());
+        let mut key = Key::default();
+        for (to, from) in key.iter_mut().zip(parts) {
+            *to = *from;
+        }
         key
     }
 
@@ -182,7 +189,7 @@ impl ShardLocation {
         value.first() == Some(&0)
     }
 
-    pub(crate) fn decode(key: &[u8], value: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(key: &Key, value: &[u8]) -> Option<Self> {
         let root = root_of_key(key)?;
         let (stale, rest) = value.split_first()?;
         let (mtime_ns, rest) = rest.split_first_chunk::<8>()?;
@@ -201,13 +208,13 @@ impl ShardLocation {
     }
 }
 
-pub(crate) fn root_of_key(key: &[u8]) -> Option<RootId> {
-    let root = key.get(KEY_HASH_BYTES..KEY_HASH_BYTES + 8)?;
-    (key.len() == KEY_BYTES).then_some(RootId(root.try_into().ok()?))
+pub(crate) fn root_of_key(key: &Key) -> Option<RootId> {
+    let (_, root) = key.split_first_chunk::<KEY_HASH_BYTES>()?;
+    Some(RootId(*root.first_chunk()?))
 }
 
 /// LEB128.
-fn put_varint(to: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn put_varint(to: &mut Vec<u8>, mut number: u64) {
     loop {
         let [low, ..] = number.to_le_bytes();
         number >>= 7;
@@ -219,7 +226,7 @@ fn put_varint(to: &mut Vec<u8>, mut number: u64) {
     }
 }
 
-fn take_varint(from: &[u8]) -> Option<(u64, &[u8])> {
+pub(crate) fn take_varint(from: &[u8]) -> Option<(u64, &[u8])> {
     let mut number = 0_u64;
     for (at, byte) in from.iter().take(10).enumerate() {
         let shift = u32::try_from(at).ok()?.checked_mul(7)?;

@@ -19,7 +19,7 @@ use tokio::sync::OwnedRwLockReadGuard;
 use super::{
     index::Table,
     open::{Store, StoreError, lock},
-    place::{Place, RootId, place_key, root_of_key, shard_prefix},
+    place::{Place, RootId, place_key},
     segment::EntryKind,
 };
 use crate::disk;
@@ -165,7 +165,7 @@ impl Store {
         let mut freed = 0;
         if !shared {
             lock(&self.inner.roots).remove(&root);
-            self.drop_rows(|found| found == root)?;
+            self.inner.locations.drop_roots(|found| found == root)?;
             index.write_all(Table::Roots, [(root.0.to_vec(), None)])?;
             self.forget_hashed(root)?;
             if place.kind.is_ours() && self.is_copy(&place.root) {
@@ -183,30 +183,10 @@ impl Store {
         root.file_name().is_some() && root.parent() == Some(&copies)
     }
 
-    /// Removes the rows of some folders.
-    fn drop_rows(&self, drops: impl Fn(RootId) -> bool) -> Result<(), StoreError> {
-        let index = &self.inner.index;
-        let mut gone = Vec::new();
-        for row in index.rows(Table::Shards, &[]) {
-            let (key, _) = row?;
-            if root_of_key(&key).is_none_or(&drops) {
-                gone.push((key, None));
-            }
-        }
-        Ok(index.write_all(Table::Shards, gone)?)
-    }
-
     fn collect_outboards(&self) -> Result<u64, StoreError> {
         let mut freed = 0_u64;
         for hash in self.inner.outboards.hashes()? {
-            let prefix = shard_prefix(hash);
-            let needed = self
-                .inner
-                .index
-                .rows(Table::Shards, &prefix)
-                .next()
-                .is_some();
-            if !needed {
+            if !self.inner.locations.any(hash, |_| true)? {
                 freed = freed.saturating_add(self.inner.outboards.remove(hash)?);
             }
         }
@@ -215,8 +195,9 @@ impl Store {
 
     fn collect_shards(&self) -> Result<u64, StoreError> {
         let kept: HashSet<RootId> = self.places()?.iter().map(Place::root_id).collect();
-        self.drop_rows(|root| !kept.contains(&root))?;
-        self.inner.index.flush()?;
+        self.inner
+            .locations
+            .drop_roots(|root| !kept.contains(&root))?;
         self.collect_outboards()
     }
 

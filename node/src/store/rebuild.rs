@@ -28,6 +28,7 @@ impl Store {
     pub fn reindex(&self) -> Result<(), StoreError> {
         let segments = lock(&self.inner.segments);
         self.inner.index.clear()?;
+        self.inner.locations.clear()?;
         self.replay_locked(&segments, Position::default())
     }
 
@@ -78,6 +79,7 @@ impl Store {
                 tracing::warn!(%error, %root, "the shards of a version are not indexed");
             }
         }
+        self.inner.locations.flush()?;
         self.inner.index.set_covers(segments.position())?;
         Ok(self.inner.index.flush()?)
     }

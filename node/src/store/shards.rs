@@ -11,11 +11,10 @@ use tokio::sync::broadcast;
 
 use super::{
     bao::BaoError,
-    index::{IndexError, Table},
     open::{Store, StoreError, lock},
     outboards::OUTBOARD_BYTES_MIN,
     partial::PartialShard,
-    place::{RootId, ShardLocation, shard_prefix},
+    place::{RootId, ShardLocation},
     read::{FileFault, Form, ReadError, from_memory, read_file},
 };
 use crate::disk::{Confined, DiskError, Fingerprint};
@@ -36,15 +35,15 @@ impl Store {
         shards: impl IntoIterator<Item = (Hash, DatasetPath, Fingerprint)>,
     ) -> Result<(), StoreError> {
         self.put_rows(root, shards)?;
-        Ok(self.inner.index.flush()?)
+        self.flush_rows()
     }
 
     /// Makes durable what [`Store::put_rows`] wrote. Blocks.
     pub(crate) fn flush_rows(&self) -> Result<(), StoreError> {
-        Ok(self.inner.index.flush()?)
+        Ok(self.inner.locations.flush()?)
     }
 
-    /// As [`Store::shards_put`], durable only after the next flush of the index.
+    /// As [`Store::shards_put`], durable only after the next [`Store::flush_rows`].
     pub(crate) fn put_rows(
         &self,
         root: RootId,
@@ -57,9 +56,9 @@ impl Store {
                 fingerprint,
                 stale: false,
             };
-            (location.key(hash), Some(location.encode()))
+            (hash, location)
         });
-        Ok(self.inner.index.write_all(Table::Shards, rows)?)
+        Ok(self.inner.locations.put(rows)?)
     }
 
     /// Where a shard lies, stale locations included. Blocks.
@@ -67,16 +66,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Index`].
     pub fn shard_find(&self, hash: Hash) -> Result<Vec<ShardLocation>, StoreError> {
-        self.inner
-            .index
-            .rows(Table::Shards, &shard_prefix(hash))
-            .filter_map(|row| match row {
-                Ok((key, value)) => ShardLocation::decode(&key, &value).map(Ok),
-                // What it said is lost, but not where else the shard may lie.
-                Err(IndexError::Damaged { .. }) => None,
-                Err(error) => Some(Err(error.into())),
-            })
-            .collect()
+        Ok(self.inner.locations.find(hash)?)
     }
 
     /// Is the whole shard here, as far as the index knows? Blocks.
@@ -84,14 +74,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Index`].
     pub fn has_shard(&self, hash: Hash) -> Result<bool, StoreError> {
-        for row in self.inner.index.rows(Table::Shards, &shard_prefix(hash)) {
-            match row {
-                Ok((_, value)) if ShardLocation::is_fresh(&value) => return Ok(true),
-                Ok(_) | Err(IndexError::Damaged { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(false)
+        Ok(self.inner.locations.any(hash, ShardLocation::is_fresh)?)
     }
 
     /// Notes that a file is not the shard any more. Whoever listens to [`Store::stale_shards`] hears of it. Blocks.
@@ -103,36 +86,39 @@ impl Store {
             stale: true,
             ..location.clone()
         };
-        self.inner
-            .index
-            .put(Table::Shards, &location.key(hash), &stale.encode())?;
+        self.inner.locations.put([(hash, stale)])?;
         // Nobody may be listening.
         let _ = self.inner.stale.send(hash);
         Ok(())
     }
 
-    /// Notes that a file was hashed and is the shard, if the index does not say so already. Answers whether it was
-    /// news: then a stale shard is served again. Blocks.
+    /// Notes that files were hashed and are the shards, where the index does not say so already. Answers how many were
+    /// news: stale ones are served again. Durable when it returns. Blocks.
     ///
     /// # Errors
     /// [`StoreError::Index`].
-    pub fn shard_confirm(
+    pub fn shards_confirm(
         &self,
-        hash: Hash,
         root: RootId,
-        (path, fingerprint): (&DatasetPath, Fingerprint),
-    ) -> Result<bool, StoreError> {
-        let confirmed = ShardLocation {
-            root,
-            path: path.clone(),
-            fingerprint,
-            stale: false,
-        };
-        if self.shard_find(hash)?.contains(&confirmed) {
-            return Ok(false);
+        shards: impl IntoIterator<Item = (Hash, DatasetPath, Fingerprint)>,
+    ) -> Result<usize, StoreError> {
+        let mut news = 0;
+        for (hash, path, fingerprint) in shards {
+            let confirmed = ShardLocation {
+                root,
+                path,
+                fingerprint,
+                stale: false,
+            };
+            if !self.shard_find(hash)?.contains(&confirmed) {
+                self.inner.locations.put([(hash, confirmed)])?;
+                news += 1;
+            }
         }
-        self.shards_put(root, [(hash, path.clone(), fingerprint)])?;
-        Ok(true)
+        if news > 0 {
+            self.flush_rows()?;
+        }
+        Ok(news)
     }
 
     /// Hashes of shards that were found stale, as it happens.

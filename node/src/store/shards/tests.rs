@@ -227,17 +227,11 @@ async fn p9_a_stale_shard_is_served_again_when_it_is_confirmed() {
                 &mut |_| {},
             )
             .unwrap();
-        let found = (&location.path, hashed.fingerprint);
-        assert!(
-            store
-                .shard_confirm(hashed.hash, location.root, found)
-                .unwrap()
-        );
-        assert!(
-            !store
-                .shard_confirm(hashed.hash, location.root, found)
-                .unwrap()
-        );
+        let found = [(hashed.hash, location.path, hashed.fingerprint)];
+        for news in [1, 0] {
+            let confirmed = store.shards_confirm(location.root, found.clone());
+            assert_eq!(confirmed.unwrap(), news);
+        }
         assert!(store.read_bao(hash, None, GroupRange::ALL).is_ok());
     })
     .await;
