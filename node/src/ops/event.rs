@@ -1,0 +1,332 @@
+//! What a node answers.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use opendag_protocol::{DatasetId, Hash, ManifestId, RecordId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// How far a long operation is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// `resolve`, `scan`, `hash`, `describe`, `plan`, `fetch`, `place`, `verify`.
+    pub phase: String,
+    /// Files done in this phase.
+    pub files: u64,
+    /// Files in all, 0 while unknown.
+    pub files_total: u64,
+    /// Bytes done in this phase, those that were here already included.
+    pub bytes: u64,
+    /// Bytes in all, 0 while unknown.
+    pub bytes_total: u64,
+    /// Bytes received from peers, verified or not.
+    pub received_bytes: u64,
+    /// Bytes a second, over the last seconds.
+    pub bytes_per_second: u64,
+    /// Seconds left at that speed; `None` while unknown.
+    pub seconds_left: Option<u64>,
+    /// Peers that serve us now.
+    pub peers: u32,
+    /// What it waits for, when nothing moves.
+    pub waiting_for: Option<String>,
+}
+
+/// Bytes that came from one peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerShare {
+    /// The peer's id.
+    pub peer: String,
+    /// Verified bytes that it gave.
+    pub bytes: u64,
+}
+
+/// A version as `show`, `ls` and `log` print it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionInfo {
+    /// Its dataset.
+    pub dataset: DatasetId,
+    /// Its manifest.
+    pub manifest: ManifestId,
+    /// The dataset's name.
+    pub name: String,
+    /// Number of the version.
+    pub sequence: u64,
+    /// The version before.
+    pub parent: Option<ManifestId>,
+    /// Label.
+    pub label: Option<String>,
+    /// Title.
+    pub title: Option<String>,
+    /// Description.
+    pub description: Option<String>,
+    /// SPDX expression.
+    pub license: Option<String>,
+    /// Languages.
+    pub languages: Vec<String>,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// Homepage.
+    pub homepage: Option<String>,
+    /// When the publisher says that it was made.
+    pub created_at: Timestamp,
+    /// Files.
+    pub files: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Owner keys, as text.
+    pub owners: Vec<String>,
+    /// Keys that must sign.
+    pub threshold: u8,
+    /// What it was made from.
+    pub derived_from: Vec<ManifestId>,
+    /// Is it the newest that this node knows of?
+    pub newest: bool,
+    /// Since when the publisher's word that it is newest has expired.
+    pub head_expired_since: Option<Timestamp>,
+    /// Other manifests signed with the same sequence: proof that the publisher equivocated.
+    pub equivocations: Vec<ManifestId>,
+    /// Where it lies on this node.
+    pub places: Vec<PlaceInfo>,
+    /// A link to it.
+    pub link: String,
+}
+
+/// Where a version lies on this node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceInfo {
+    /// The folder.
+    pub path: PathBuf,
+    /// `published`, `fetched` or `mirrored`.
+    pub kind: String,
+    /// Is it kept on purpose?
+    pub pinned: bool,
+    /// Shards that are here and unchanged.
+    pub shards: u64,
+    /// Shards that changed on disk since.
+    pub stale: u64,
+}
+
+/// A file of a version as `show --files` prints it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileInfo {
+    /// Path in the dataset.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// BLAKE3.
+    pub blake3: Hash,
+}
+
+/// What is wrong with a shard on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadShard {
+    /// Its version.
+    pub manifest: ManifestId,
+    /// Its file on disk.
+    pub path: PathBuf,
+    /// `missing`, `changed` or `unreadable: …`.
+    pub problem: String,
+    /// Was it fetched again and put right?
+    pub repaired: bool,
+}
+
+/// A peer as `peers` prints it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerInfo {
+    /// Its id.
+    pub peer: String,
+    /// Addresses of its connections.
+    pub addresses: Vec<String>,
+    /// Its agent string, escaped.
+    pub agent: Option<String>,
+    /// Round trip, as ping measured it.
+    pub rtt_ms: Option<u64>,
+}
+
+/// Key of a publisher as `key list` prints it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyInfo {
+    /// Local name.
+    pub name: String,
+    /// Public key, as text.
+    pub public: String,
+}
+
+/// What a node tells about an operation. As JSON: `{"event":"…",…}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The daemon listens.
+    Ready {
+        /// Its id.
+        peer: String,
+        /// Its addresses, each with `/p2p/<peer>`.
+        addresses: Vec<String>,
+        /// URL of the local API.
+        api: Option<String>,
+        /// URL of the gateway.
+        gateway: Option<String>,
+    },
+    /// How far it is.
+    Progress(Progress),
+    /// Something that the user should know and that does not stop the operation.
+    Warning {
+        /// A sentence.
+        message: String,
+    },
+    /// A peer gave wrong bytes and is banned for this fetch, or did not give what it said that it has.
+    BadPeer {
+        /// The peer's id.
+        peer: String,
+        /// The shard's path in the dataset.
+        path: String,
+        /// What it did.
+        reason: String,
+    },
+    /// A version was published.
+    Published {
+        /// Its dataset.
+        dataset: DatasetId,
+        /// Its manifest.
+        manifest: ManifestId,
+        /// Number of the version.
+        sequence: u64,
+        /// Link to the dataset, with addresses of this node if it listens.
+        link: String,
+        /// Files.
+        files: u64,
+        /// Bytes.
+        bytes: u64,
+        /// Bytes that were read and hashed; less if files did not change since they were published last.
+        #[serde(default)]
+        bytes_read: u64,
+        /// How long it took.
+        seconds: f64,
+        /// False if nothing had changed and the version existed already.
+        new: bool,
+    },
+    /// What a fetch would move.
+    Plan {
+        /// The version.
+        manifest: ManifestId,
+        /// Files selected.
+        files: u64,
+        /// Bytes of them.
+        bytes: u64,
+        /// Bytes that are here already.
+        reused_bytes: u64,
+        /// Bytes to come from peers.
+        missing_bytes: u64,
+        /// Peers that hold some of it.
+        peers: Vec<String>,
+        /// Target folder.
+        output: PathBuf,
+    },
+    /// A version is in place, whole and durable.
+    Fetched {
+        /// The version.
+        manifest: ManifestId,
+        /// Its dataset.
+        dataset: DatasetId,
+        /// Target folder.
+        output: PathBuf,
+        /// Files selected.
+        files: u64,
+        /// Bytes of them.
+        bytes: u64,
+        /// Bytes received from peers for shards in this run, verified or not, proofs included.
+        received_bytes: u64,
+        /// Bytes that were here already.
+        reused_bytes: u64,
+        /// Received bytes that were of no use.
+        wasted_bytes: u64,
+        /// Who gave how much.
+        peers: Vec<PeerShare>,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// Versions: what `ls`, `show` and `log` answer.
+    Versions {
+        /// Newest first.
+        versions: Vec<VersionInfo>,
+    },
+    /// Some files of a version (`show --files` sends several).
+    Files {
+        /// Sorted by path.
+        files: Vec<FileInfo>,
+    },
+    /// Difference of two versions.
+    Diff {
+        /// Paths only in the newer.
+        added: Vec<FileInfo>,
+        /// Paths only in the older.
+        removed: Vec<FileInfo>,
+        /// Paths in both with other content; as they are in the newer.
+        changed: Vec<FileInfo>,
+    },
+    /// All was hashed again.
+    Verified {
+        /// Shards read.
+        shards: u64,
+        /// Bytes read.
+        bytes: u64,
+        /// What is wrong.
+        bad: Vec<BadShard>,
+    },
+    /// The signed records of a version: owner chain, manifest and newest head, in the order in which
+    /// they can be checked.
+    Exported {
+        /// The version.
+        manifest: ManifestId,
+        /// Its dataset's name.
+        name: String,
+        /// Signed records as base64 text: what [`crate::export`] puts into a file.
+        records: Vec<String>,
+    },
+    /// Kept, let go, or removed.
+    Changed {
+        /// A sentence.
+        message: String,
+        /// Bytes freed on disk.
+        freed_bytes: u64,
+    },
+    /// A dataset has other owners.
+    Rotated {
+        /// The dataset.
+        dataset: DatasetId,
+        /// The new owner record.
+        record: RecordId,
+        /// Its sequence.
+        sequence: u64,
+    },
+    /// Publisher keys.
+    Keys {
+        /// All local ones.
+        keys: Vec<KeyInfo>,
+    },
+    /// Who this node is.
+    Id {
+        /// Its id.
+        peer: String,
+        /// Its listening addresses; none without a daemon.
+        addresses: Vec<String>,
+    },
+    /// Whom this node sees.
+    Peers {
+        /// Connected peers.
+        peers: Vec<PeerInfo>,
+    },
+    /// What goes on.
+    Status {
+        /// Names and numbers.
+        counters: BTreeMap<String, u64>,
+        /// Running operations, a sentence each.
+        running: Vec<String>,
+    },
+    /// The operation ended without success; the last event.
+    Failed {
+        /// A sentence: what happened, to what, what to do next.
+        message: String,
+        /// Process exit code: 1 failed, 2 bad input, 3 not found in time, 4 refused.
+        exit_code: u8,
+    },
+}

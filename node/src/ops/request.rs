@@ -1,0 +1,136 @@
+//! What a node can be asked, operation by operation.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Publish a folder or file as the next version of a dataset. Ends in [`Event::Published`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PublishRequest {
+    /// Absolute path of a folder or a regular file.
+    pub path: PathBuf,
+    /// The dataset's name; with the publisher's key it says which dataset gets a version.
+    pub name: String,
+    /// Label of the version, such as `v1.1`.
+    pub label: Option<String>,
+    /// One line.
+    pub title: Option<String>,
+    /// A paragraph.
+    pub description: Option<String>,
+    /// SPDX expression.
+    pub license: Option<String>,
+    /// Languages as BCP 47 tags.
+    pub languages: Vec<String>,
+    /// Free words to search by.
+    pub tags: Vec<String>,
+    /// URL.
+    pub homepage: Option<String>,
+    /// README card (Markdown); default: `README.md` at the root of the folder.
+    pub card: Option<PathBuf>,
+    /// Links of the versions that this one was made from.
+    pub derived_from: Vec<String>,
+    /// Globs of paths to leave out.
+    pub exclude: Vec<String>,
+    /// Copy the files into the data directory instead of referring to them in place.
+    pub copy: bool,
+    /// Name of the publisher key; default `default`, made at the first use.
+    pub key: Option<String>,
+    /// Do not compute SHA-256, which other clients (Hugging Face, S3, Croissant) want.
+    pub no_sha256: bool,
+    /// Do not make chunk maps, by which a fetch of a later version takes what it has from the earlier.
+    pub no_chunk_maps: bool,
+}
+
+/// Fetch a version into a folder. Ends in [`Event::Fetched`], or [`Event::Plan`] with `plan`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FetchRequest {
+    /// A link, a bare id, the path of an exported manifest, or the name of a dataset known here.
+    pub link: String,
+    /// Absolute path of the target folder; `None`: the dataset's name below `cwd`.
+    pub output: Option<PathBuf>,
+    /// Where the command runs, absolute.
+    pub cwd: PathBuf,
+    /// Globs of paths to fetch; none: all.
+    pub include: Vec<String>,
+    /// Globs of paths to leave out.
+    pub exclude: Vec<String>,
+    /// Multiaddrs of peers to ask first, with `/p2p/<peer>`.
+    pub peers: Vec<String>,
+    /// Only say what would move.
+    pub plan: bool,
+    /// Do not serve what was fetched, neither during nor after.
+    pub no_seed: bool,
+    /// Fetch changed files whole, also where older versions of them are here.
+    pub no_delta: bool,
+    /// Replace files at the target that differ and that were not put there by us.
+    pub overwrite: bool,
+    /// Fetch into the data directory and keep (what `pin LINK` does); `output` is ignored.
+    pub mirror: bool,
+    /// Give up after so long without any source or progress, in milliseconds.
+    pub timeout_ms: Option<u64>,
+}
+
+/// Which dataset or version an operation is about.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LinkRequest {
+    /// As [`FetchRequest::link`]; `None`: all that is here, where the operation allows it.
+    pub link: Option<String>,
+    /// As [`FetchRequest::peers`].
+    pub peers: Vec<String>,
+    /// As [`FetchRequest::timeout_ms`].
+    pub timeout_ms: Option<u64>,
+}
+
+/// Two versions to compare. Ends in [`Event::Diff`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiffRequest {
+    /// The older one.
+    pub from: LinkRequest,
+    /// The newer one.
+    pub to: LinkRequest,
+}
+
+/// Hash again what is on disk. Ends in [`Event::Verified`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VerifyRequest {
+    /// As [`LinkRequest::link`]; `None`: all.
+    pub link: Option<String>,
+    /// Fetch bad shards again from peers (never into published folders).
+    pub repair: bool,
+}
+
+/// Change who owns a dataset. Ends in [`Event::Rotated`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RotateRequest {
+    /// Link or name of the dataset.
+    pub link: String,
+    /// Names of local keys, or public keys as text, that own it from now on.
+    pub owners: Vec<String>,
+    /// How many of them must sign.
+    pub threshold: u8,
+}
+
+/// A publisher key, by its local name. Ends in [`Event::Keys`] with that key.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeyRequest {
+    /// Local name of the key.
+    pub name: String,
+}
+
+/// A publisher key and the file that it goes to or comes from. Ends in [`Event::Keys`] with that key.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeyFileRequest {
+    /// Local name of the key.
+    pub name: String,
+    /// Absolute path. An export never replaces a file and makes it readable by its owner only; an
+    /// import refuses a file that others can read, and a name that is taken.
+    pub file: PathBuf,
+}
