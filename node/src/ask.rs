@@ -136,8 +136,13 @@ pub(crate) async fn record(
     id: RecordId,
 ) -> Result<Vec<SignedRecord>, AskError> {
     let ids = BoundedVec::take_from(&mut std::iter::once(id));
-    let named = records(net, peer, &RecordsRequest::Get { ids }).await?;
-    let named = named
+    let get = RecordsRequest::Get { ids };
+    // Most ids are those of datasets: to ask for both at once saves a round trip.
+    let (named, whole) = tokio::join!(
+        records(net, peer, &get),
+        dataset(net, peer, DatasetId::from(id)),
+    );
+    let named = named?
         .into_iter()
         .find(|record| record.id() == id)
         .ok_or(AskError::NotFound)?;
@@ -147,7 +152,11 @@ pub(crate) async fn record(
         Record::Head(head) => head.fields().dataset,
         Record::Other(_) => return Ok(vec![named]),
     };
-    let mut all = dataset(net, peer, of).await?;
+    let mut all = if of == DatasetId::from(id) {
+        whole?
+    } else {
+        dataset(net, peer, of).await?
+    };
     if all.iter().all(|record| record.id() != id) {
         all.push(named);
     }

@@ -29,6 +29,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Finder {
     candidates: mpsc::Receiver<PeerId>,
+    /// Cancelled when all ways of finding have been tried once.
+    looked: CancellationToken,
     _stop: DropGuard,
 }
 
@@ -36,16 +38,18 @@ impl Finder {
     /// Looks for peers that hold any of `keys`; asks `hints` first and all connected peers too.
     pub(crate) fn start(net: Net, keys: Vec<Hash>, hints: Vec<PeerHint>) -> Self {
         let (found, candidates) = mpsc::channel(CANDIDATES_WAITING_MAX);
-        let stop = CancellationToken::new();
+        let (stop, looked) = (CancellationToken::new(), CancellationToken::new());
         let search = Search {
             net,
             keys,
             hints,
             found,
+            looked: looked.clone(),
         };
         tokio::spawn(stop.clone().run_until_cancelled_owned(search.run()));
         Self {
             candidates,
+            looked,
             _stop: stop.drop_guard(),
         }
     }
@@ -53,6 +57,16 @@ impl Finder {
     /// The next candidate. Safe to cancel.
     pub(crate) async fn next(&mut self) -> Option<PeerId> {
         self.candidates.recv().await
+    }
+
+    /// Does no candidate wait to be taken?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.candidates.is_empty()
+    }
+
+    /// Cancelled when every named peer has been dialled, every connected one told, and the DHT been asked, once.
+    pub(crate) fn looked(&self) -> &CancellationToken {
+        &self.looked
     }
 }
 
@@ -74,6 +88,7 @@ struct Search {
     keys: Vec<Hash>,
     hints: Vec<PeerHint>,
     found: mpsc::Sender<PeerId>,
+    looked: CancellationToken,
 }
 
 impl Search {
@@ -81,6 +96,7 @@ impl Search {
         let mut pause = PAUSE_MIN;
         loop {
             tokio::join!(self.hinted(), self.connected(), self.announced());
+            self.looked.cancel();
             // A peer that connects meanwhile (LAN, gossip) is worth a look at once.
             let next = Instant::now() + pause;
             let mut seen: BTreeSet<PeerId> = connected(&self.net).await.into_iter().collect();

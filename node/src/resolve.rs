@@ -1,7 +1,8 @@
 //! From what a user typed to a version: link, id, exported manifest or known name, then records.
 
+mod search;
+
 use std::{
-    collections::BTreeSet,
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -9,37 +10,23 @@ use std::{
     time::Duration,
 };
 
-use libp2p::PeerId;
 use opendag_protocol::{
     DatasetId, ManifestId, RecordId, Timestamp,
     catalogue::{Applied, DatasetState},
     link::{Link, LinkError},
     record::{Manifest, Record, SignedRecord},
 };
-use tokio::{
-    task::JoinSet,
-    time::{Instant, sleep_until},
-};
 
+pub(crate) use self::search::Search;
 use crate::{
-    ask::{self, AskError},
     export,
     fault::{Fault, with_causes},
-    find::{Finder, PeerHint, connected},
+    find::PeerHint,
     net::Net,
     node::Shared,
     report::Reporter,
     store::StoreError,
 };
-
-/// Peers that are asked for records at once.
-const ASKED_AT_ONCE: usize = 8;
-/// After the first answer others may know a newer version: so long is waited for them.
-const NEWER_WAIT: Duration = Duration::from_millis(700);
-/// The same when all peers that were found, and the DHT, have answered.
-const ALL_ANSWERED_WAIT: Duration = Duration::from_millis(250);
-/// A dataset that is known here is looked up for so long before what is known is taken.
-const KNOWN_WAIT: Duration = Duration::from_secs(4);
 
 /// Why a link leads nowhere.
 #[derive(Debug, thiserror::Error)]
@@ -301,139 +288,9 @@ pub(crate) async fn resolve(
     within: Duration,
     report: &Reporter,
 ) -> Result<Version, ResolveError> {
-    let known = local(shared, wish.id)?;
-    let exact = known
-        .as_ref()
-        .is_some_and(|version| RecordId::from(version.id) == wish.id);
-    if let (Some(version), true) = (&known, exact) {
-        return Ok(version.clone());
-    }
-    let wait = if known.is_some() {
-        KNOWN_WAIT.min(within)
-    } else {
-        within
-    };
-    let mut search = Search {
-        shared,
-        net,
-        id: wish.id,
-        deadline: Instant::now() + wait,
-        asked: BTreeSet::new(),
-        answered: 0,
-        refused: None,
-    };
-    report.waiting("resolve", "peers that know the link").await;
-    search
-        .run(Finder::start(
-            net.clone(),
-            vec![wish.id.hash()],
-            wish.hints.clone(),
-        ))
-        .await?;
-    let looked = search.looked(wish.hints.len()).await;
-    local(shared, wish.id)?.ok_or(ResolveError::NotFound {
-        id: wish.id,
-        within,
-        looked,
-    })
-}
-
-struct Search<'a> {
-    shared: &'a Arc<Shared>,
-    net: &'a Net,
-    id: RecordId,
-    deadline: Instant,
-    asked: BTreeSet<PeerId>,
-    answered: usize,
-    refused: Option<String>,
-}
-
-type Answer = (PeerId, Result<Vec<SignedRecord>, AskError>);
-
-impl Search<'_> {
-    async fn run(&mut self, mut finder: Finder) -> Result<(), ResolveError> {
-        let mut asking: JoinSet<Answer> = JoinSet::new();
-        let dataset = DatasetId::from(self.id);
-        let (net, id) = (self.net.clone(), self.id);
-        let mut heads = tokio::spawn(async move { net.get_heads(dataset).await });
-        let mut heads_open = true;
-        loop {
-            tokio::select! {
-                Some(peer) = finder.next(), if asking.len() < ASKED_AT_ONCE => {
-                    if self.asked.insert(peer) {
-                        let net = self.net.clone();
-                        asking.spawn(async move { (peer, ask::record(&net, peer, id).await) });
-                    }
-                }
-                Some(Ok((peer, answer))) = asking.join_next() => self.answer(peer, answer),
-                found = &mut heads, if heads_open => {
-                    heads_open = false;
-                    for head in found.unwrap_or_default() {
-                        self.learn(SignedRecord::decode(&head).ok());
-                    }
-                }
-                () = sleep_until(self.deadline) => return Ok(()),
-            }
-            let found = local(self.shared, self.id)?;
-            if found.is_some_and(|version| RecordId::from(version.id) == self.id) {
-                return Ok(());
-            }
-            if self.answered > 0 && asking.is_empty() && !heads_open {
-                self.shorten(ALL_ANSWERED_WAIT);
-            }
-        }
-    }
-
-    fn answer(&mut self, peer: PeerId, answer: Result<Vec<SignedRecord>, AskError>) {
-        match answer {
-            Ok(records) => {
-                self.answered += 1;
-                for record in records {
-                    self.learn(Some(record));
-                }
-                self.shorten(NEWER_WAIT);
-            }
-            Err(error) => {
-                self.asked.remove(&peer);
-                tracing::debug!(%peer, %error, "a peer does not know the link");
-            }
-        }
-    }
-
-    /// Waits for a newer version than the one that was found no longer than this. An answer of which nothing is valid
-    /// must not cut short the wait for a better one.
-    fn shorten(&mut self, wait: Duration) {
-        if matches!(local(self.shared, self.id), Ok(Some(_))) {
-            self.deadline = self.deadline.min(Instant::now() + wait);
-        }
-    }
-
-    fn learn(&mut self, record: Option<SignedRecord>) {
-        let Some(record) = record else { return };
-        if let Err(error) = self.shared.learn(&record) {
-            tracing::debug!(record = %record.id(), %error, "a record is refused");
-            self.refused = Some(with_causes(&error));
-        }
-    }
-
-    async fn looked(&self, hints: usize) -> String {
-        let config = &self.shared.config;
-        let dht = if config.dht { ", the DHT" } else { "" };
-        let lan = if config.mdns {
-            ", the local network"
-        } else {
-            ""
-        };
-        let refused = self
-            .refused
-            .as_ref()
-            .map(|why| format!("; a record was refused: {why}"))
-            .unwrap_or_default();
-        format!(
-            "{hints} named peers, {} connected peers{dht}{lan}{refused}",
-            connected(self.net).await.len()
-        )
-    }
+    let mut search = Search::start(shared, net, wish, within, report).await?;
+    let version = search.found().await?;
+    search.newest(version).await
 }
 
 impl Shared {

@@ -68,7 +68,7 @@ impl Delta {
         }
         let index = shared.store.table(version.manifest()).await?;
         let paths: HashSet<String> = plan.paths().map(|path| path.as_str().to_owned()).collect();
-        let older = Older::find(shared, version, plan.target.as_ref(), &paths).await?;
+        let older = Older::find(shared, version, plan.used_target(), &paths).await?;
         if older.is_empty() {
             return Ok(None);
         }

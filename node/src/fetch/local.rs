@@ -9,7 +9,8 @@ use opendag_protocol::{
 };
 
 use super::{
-    FetchError, Job,
+    FetchError,
+    job::Job,
     plan::Plan,
     space,
     table::Wanted,

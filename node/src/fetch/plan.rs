@@ -25,6 +25,8 @@ pub(super) struct Plan {
     /// `None` if it does not exist and nothing is to be written.
     pub(super) target: Option<Target>,
     pub(super) replace: Replace,
+    /// Nothing of the user's lies in the target.
+    fresh: bool,
     /// In place already.
     pub(super) here: Vec<(ShardIndex, Placed)>,
     /// To come from peers, each content once, sorted by number.
@@ -40,6 +42,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// The target, if files lie in it.
+    pub(super) fn used_target(&self) -> Option<&Target> {
+        self.target.as_ref().filter(|_| !self.fresh)
+    }
+
     /// The paths of all files that were selected.
     pub(super) fn paths(&self) -> impl Iterator<Item = &DatasetPath> {
         let here = self.here.iter().map(|(_, placed)| &placed.path);
@@ -115,9 +122,12 @@ impl Look {
             Mode::Look if !self.output.exists() => None,
             Mode::Look | Mode::Fetch => Some(Target::open(&self.output)?),
         };
+        let fresh = target.as_ref().map(Target::is_fresh).transpose();
+        let fresh = fresh.map_err(WriteError::from)?.unwrap_or(true);
         let mut plan = Plan {
             target,
             replace: Replace::Never,
+            fresh,
             here: Vec::new(),
             fetch: Vec::new(),
             copies: Vec::new(),
@@ -125,8 +135,6 @@ impl Look {
             bytes: self.meter.now.bytes_total,
             missing_bytes: 0,
         };
-        let fresh = plan.target.as_ref().map(Target::is_fresh).transpose();
-        let fresh = fresh.map_err(WriteError::from)?.unwrap_or(true);
         let mut first_of: BTreeMap<Hash, First> = BTreeMap::new();
         let mut missing = Vec::new();
         for wanted in wanted {

@@ -1,14 +1,27 @@
 //! Getting the file table of a version: from the store, or from peers of its swarm.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use futures::{StreamExt, stream};
 use libp2p::PeerId;
 use opendag_protocol::{
     BlobId,
     record::ManifestFields,
     table::{FileEntry, Page, PageRef, ShardIndex, TableChecker, TableIndex, TableTotals},
 };
-use tokio::task::JoinSet;
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::sleep,
+};
 
 use super::{
     FetchError,
@@ -21,10 +34,15 @@ use crate::{
     node::Shared,
     resolve::{Version, Wish},
     selection::Selection,
+    store::StoreError,
 };
 
-/// Pages that are got at once.
-const PAGES_AT_ONCE: usize = 4;
+/// Pages that are got at once: about 2 MiB, a round trip's worth on most links.
+const PAGES_AT_ONCE: usize = 8;
+/// A peer that does not give a description within this is not the only one that is asked for it.
+const LATE: Duration = Duration::from_secs(1);
+/// When all peers failed, they are asked again after this.
+const AGAIN: Duration = Duration::from_secs(1);
 /// News of the swarm that are kept while the table is got; the rest waits in the swarm's queue.
 const NEWS_KEPT_MAX: usize = 4096;
 
@@ -37,14 +55,15 @@ pub(crate) struct Wanted {
     pub(crate) entry: FileEntry,
 }
 
-/// Where descriptions come from: the store, then the peers of a swarm.
+/// Gets descriptions: from the store, then from whoever told of the version, then from the peers of its swarm.
 pub(crate) struct Describe {
-    shared: Arc<Shared>,
-    net: Net,
+    source: Source,
+    peers: watch::Sender<Vec<PeerId>>,
     pub(super) swarm: Swarm,
     /// What the swarm told meanwhile: for the fetch.
     pub(super) news: Vec<News>,
-    pub(super) peers: Vec<PeerId>,
+    /// Peers of the swarm that hold something.
+    pub(super) joined: Vec<PeerId>,
 }
 
 impl Describe {
@@ -53,13 +72,24 @@ impl Describe {
         let keys = vec![version.id.hash(), version.dataset().hash()];
         let finder = Finder::start(net.clone(), keys, wish.hints.clone());
         let swarm = Swarm::start(shared, net, version.id, finder);
+        let (peers, known) = watch::channel(Vec::new());
         Self {
-            shared: shared.clone(),
-            net: net.clone(),
+            source: Source {
+                shared: shared.clone(),
+                net: net.clone(),
+                peers: known,
+                added: Arc::default(),
+            },
+            peers,
             swarm,
             news: Vec::new(),
-            peers: Vec::new(),
+            joined: Vec::new(),
         }
+    }
+
+    /// Asks these before anybody of the swarm has said what it holds.
+    pub(super) fn try_first(&self, peers: &[PeerId]) {
+        self.peers.send_replace(peers.to_vec());
     }
 
     /// The wanted files of a version. Waits for peers as long as some part is missing: the caller
@@ -69,74 +99,156 @@ impl Describe {
         version: &Version,
         selection: &Selection,
     ) -> Result<Vec<Wanted>, FetchError> {
-        let fields = version.manifest().fields();
-        let index = decode_index(fields, &self.blob(fields.table).await?)?;
-        if let Some(card) = fields.card {
-            self.blob(card).await?;
-        }
-        let mut checker = TableChecker::new();
-        let mut wanted = Vec::new();
-        for pages in selection.pages(&index).chunks(PAGES_AT_ONCE) {
-            self.prefetch(pages).await;
-            for page_ref in pages {
-                let page = self.blob(page_ref.page()).await?;
-                let page = Page::decode(&page, page_ref).map_err(FetchError::Page)?;
-                checker.push(&page).map_err(FetchError::Siblings)?;
-                wanted.extend(selected(&page, selection));
-            }
-        }
-        Ok(wanted)
-    }
-
-    /// Gets some pages side by side; what fails is got again one by one.
-    async fn prefetch(&self, pages: &[&PageRef]) {
-        let mut gets = JoinSet::new();
-        for (page, peer) in pages.iter().zip(self.peers.iter().cycle()) {
-            let (shared, net, id, peer) =
-                (self.shared.clone(), self.net.clone(), page.page(), *peer);
-            gets.spawn(async move { get(&shared, &net, peer, id).await });
-        }
-        while gets.join_next().await.is_some() {}
-    }
-
-    async fn blob(&mut self, id: BlobId) -> Result<Vec<u8>, FetchError> {
-        if let Some(bytes) = self.shared.store.blob(&id).await? {
-            return Ok(bytes.to_vec());
-        }
+        let source = self.source.clone();
+        let mut wanted = pin!(source.wanted(version.manifest().fields(), selection));
         loop {
-            for peer in self.peers.clone() {
-                if get(&self.shared, &self.net, peer, id).await
-                    && let Some(bytes) = self.shared.store.blob(&id).await?
-                {
-                    return Ok(bytes.to_vec());
-                }
+            tokio::select! {
+                wanted = &mut wanted => return wanted,
+                news = self.swarm.next(), if self.news.len() < NEWS_KEPT_MAX => self.note(news)?,
             }
-            self.more_peers().await?;
         }
     }
 
-    /// Waits until some peer answered: the caller has a deadline.
+    /// Makes durable what was got.
+    pub(super) fn keep(&self) -> JoinHandle<Result<(), StoreError>> {
+        let source = self.source.clone();
+        tokio::spawn(async move {
+            if source.added.load(Ordering::Relaxed) {
+                source.shared.store.sync_blobs().await?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Waits until some peer of the swarm answered: the caller has a deadline.
     pub(super) async fn some_peer(&mut self) -> Result<(), FetchError> {
-        while self.peers.is_empty() {
-            self.more_peers().await?;
+        while self.joined.is_empty() {
+            let news = self.swarm.next().await;
+            self.note(news)?;
         }
         Ok(())
     }
 
-    /// Waits until the swarm says something more.
-    async fn more_peers(&mut self) -> Result<(), FetchError> {
-        let Some(news) = self.swarm.next().await else {
-            return Err(FetchError::Cancelled);
-        };
+    fn note(&mut self, news: Option<News>) -> Result<(), FetchError> {
+        let news = news.ok_or(FetchError::Cancelled)?;
         match &news {
-            News::Joined(peer) => self.peers.push(*peer),
-            News::Left(peer) => self.peers.retain(|known| known != peer),
+            News::Joined(peer) => {
+                self.joined.push(*peer);
+                self.peers.send_modify(|peers| {
+                    if !peers.contains(peer) {
+                        peers.push(*peer);
+                    }
+                });
+            }
+            News::Left(peer) => {
+                self.joined.retain(|known| known != peer);
+                self.peers
+                    .send_modify(|peers| peers.retain(|known| known != peer));
+            }
             News::Nothing(_) | News::Complete(_) | News::Shards { .. } | News::Partial { .. } => {}
         }
         if self.news.len() < NEWS_KEPT_MAX {
             self.news.push(news);
         }
         Ok(())
+    }
+}
+
+/// Where descriptions come from.
+#[derive(Clone)]
+struct Source {
+    shared: Arc<Shared>,
+    net: Net,
+    peers: watch::Receiver<Vec<PeerId>>,
+    /// Was anything kept that is not durable yet?
+    added: Arc<AtomicBool>,
+}
+
+impl Source {
+    async fn wanted(
+        &self,
+        fields: &ManifestFields,
+        selection: &Selection,
+    ) -> Result<Vec<Wanted>, FetchError> {
+        let card = async {
+            match fields.card {
+                Some(card) => self.clone().blob(card, 0).await.map(drop),
+                None => Ok(()),
+            }
+        };
+        let table = async {
+            let index = self.clone().blob(fields.table, 0).await?;
+            let index = decode_index(fields, &index)?;
+            self.files(&selection.pages(&index), selection).await
+        };
+        Ok(tokio::try_join!(table, card)?.0)
+    }
+
+    async fn files(
+        &self,
+        pages: &[&PageRef],
+        selection: &Selection,
+    ) -> Result<Vec<Wanted>, FetchError> {
+        let ids: Vec<(usize, BlobId)> = pages.iter().map(|page| page.page()).enumerate().collect();
+        let source = self.clone();
+        let get = move |(turn, id)| source.clone().blob(id, turn);
+        let mut got = pin!(stream::iter(ids).map(get).buffered(PAGES_AT_ONCE));
+        let mut checker = TableChecker::new();
+        let mut wanted = Vec::new();
+        for page_ref in pages {
+            let Some(page) = got.next().await else { break };
+            let page = Page::decode(&page?, page_ref).map_err(FetchError::Page)?;
+            checker.push(&page).map_err(FetchError::Siblings)?;
+            wanted.extend(selected(&page, selection));
+        }
+        Ok(wanted)
+    }
+
+    /// A description, kept in the store. One peer after the other is asked, and a second one too when an answer takes
+    /// long; `turn` says with whom to begin.
+    async fn blob(mut self, id: BlobId, turn: usize) -> Result<Vec<u8>, FetchError> {
+        if let Some(bytes) = self.shared.store.blob(&id).await? {
+            return Ok(bytes);
+        }
+        let mut asked = BTreeSet::new();
+        let mut asking = JoinSet::new();
+        let mut late = false;
+        loop {
+            let next = self.next(&asked, turn);
+            if let Some(peer) = next.filter(|_| late || asking.is_empty()) {
+                asked.insert(peer);
+                late = false;
+                let net = self.net.clone();
+                asking.spawn(async move { (peer, ask::blob(&net, peer, id).await) });
+            }
+            let (nobody, one) = (asking.is_empty(), asking.len() == 1);
+            tokio::select! {
+                Some(answer) = asking.join_next() => match answer {
+                    Ok((_, Ok(bytes))) => {
+                        self.added.store(true, Ordering::Relaxed);
+                        self.shared.store.add_blob(bytes.clone()).await?;
+                        return Ok(bytes);
+                    }
+                    Ok((peer, Err(error))) => {
+                        tracing::debug!(%peer, blob = %id, %error, "a peer gave no description");
+                    }
+                    Err(_) => {}
+                },
+                changed = self.peers.changed() => changed.map_err(|_| FetchError::Cancelled)?,
+                () = sleep(LATE), if one && !late => late = true,
+                // Who had it not, or was busy, may have it now.
+                () = sleep(AGAIN), if nobody => asked.clear(),
+            }
+        }
+    }
+
+    /// Whom to ask next.
+    fn next(&mut self, asked: &BTreeSet<PeerId>, turn: usize) -> Option<PeerId> {
+        let peers = self.peers.borrow_and_update();
+        let from = turn.checked_rem(peers.len()).unwrap_or(0);
+        let (before, behind) = peers.split_at_checked(from)?;
+        let mut turns = behind.iter().chain(before);
+        turns.find(|peer| !asked.contains(peer)).copied()
     }
 }
 

@@ -43,6 +43,13 @@ pub(super) struct Behaviour {
     mdns: Toggle<mdns::tokio::Behaviour>,
 }
 
+impl Behaviour {
+    /// Does it look for peers on the local network?
+    pub(super) fn looks_on_lan(&self) -> bool {
+        self.mdns.is_enabled()
+    }
+}
+
 fn connection_limits() -> ConnectionLimits {
     ConnectionLimits::default()
         .with_max_established(Some(CONNECTIONS_MAX))

@@ -57,6 +57,8 @@ struct Shared {
     connects: Arc<Semaphore>,
     queries: Arc<Semaphore>,
     scope: Scope,
+    /// Does it look for peers on the local network?
+    lan: bool,
     stop: CancellationToken,
     stopped: CancellationToken,
 }
@@ -81,6 +83,7 @@ impl Net {
         let streams = streams::Behaviour::new(names, streams_tx, Arc::clone(&counters));
         let counted = Arc::clone(&counters);
         let mut swarm = behaviour::build(&config, &key, Arc::clone(&policy), streams, counted)?;
+        let lan = swarm.behaviour().looks_on_lan();
         let listeners = listen(&mut swarm, &config.listen)?;
         let (ready_tx, ready_rx) = oneshot::channel();
         let task = Task {
@@ -112,6 +115,7 @@ impl Net {
             connects: Arc::new(Semaphore::new(CONNECTS_MAX)),
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),
             scope,
+            lan,
             stop: CancellationToken::new(),
             stopped: CancellationToken::new(),
         }));
@@ -138,6 +142,12 @@ impl Net {
     #[must_use]
     pub fn peer_id(&self) -> PeerId {
         self.0.peer
+    }
+
+    /// Does it look for peers on the local network? They may answer a moment after the start.
+    #[must_use]
+    pub fn looks_on_lan(&self) -> bool {
+        self.0.lan
     }
 
     /// Where this node listens, each with `/p2p/<peer>`: TCP first. Empty after the shutdown.

@@ -131,6 +131,13 @@ impl Blobs {
 
     /// Keeps blobs; all are durable when it returns.
     pub(crate) async fn put_all(&self, blobs: Vec<Vec<u8>>) -> Result<Vec<BlobId>, BlobError> {
+        let ids = self.add_all(blobs).await?;
+        self.sync().await?;
+        Ok(ids)
+    }
+
+    /// Keeps blobs, durable only after [`Blobs::sync`].
+    pub(crate) async fn add_all(&self, blobs: Vec<Vec<u8>>) -> Result<Vec<BlobId>, BlobError> {
         let _gate = self.gate.read().await;
         let mut ids = Vec::with_capacity(blobs.len());
         for bytes in blobs {
@@ -147,6 +154,11 @@ impl Blobs {
                 .map_err(BlobError::store("add a blob"))?;
             ids.push(BlobId::from_hash(Hash::from_bytes(*tag.hash().as_bytes())));
         }
+        Ok(ids)
+    }
+
+    /// Makes durable what was added.
+    pub(crate) async fn sync(&self) -> Result<(), BlobError> {
         self.store
             .sync_db()
             .await
@@ -157,7 +169,7 @@ impl Blobs {
             disk::sync_file_system(handle).map_err(DiskError::io("sync", &folder))
         });
         synced.await.map_err(BlobError::store("sync"))??;
-        Ok(ids)
+        Ok(())
     }
 
     /// The bytes of a blob, verified; `None` if it is not here.

@@ -291,6 +291,23 @@ impl Store {
         Ok(self.inner.blobs.put_all(blobs).await?)
     }
 
+    /// Keeps a description blob, durable only after [`Store::sync_blobs`].
+    ///
+    /// # Errors
+    /// [`StoreError::Blob`].
+    pub async fn add_blob(&self, bytes: Vec<u8>) -> Result<(), StoreError> {
+        self.inner.blobs.add_all(vec![bytes]).await?;
+        Ok(())
+    }
+
+    /// Makes durable what [`Store::add_blob`] kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Blob`].
+    pub async fn sync_blobs(&self) -> Result<(), StoreError> {
+        Ok(self.inner.blobs.sync().await?)
+    }
+
     /// A description blob, verified; `None` if it is not here. One that is damaged on disk counts as not here (a copy
     /// lies in the quarantine folder) and is replaced when it is put again.
     ///
