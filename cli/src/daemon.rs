@@ -2,7 +2,12 @@
 
 use std::{io::Read as _, net::SocketAddr, path::Path};
 
-use opendag_node::{Node, Role, api::ApiServer, gateway::GatewayServer, ops::Event};
+use opendag_node::{
+    Node, Role,
+    api::ApiServer,
+    gateway::{GatewayServer, S3Server},
+    ops::Event,
+};
 
 use crate::{
     backend,
@@ -23,13 +28,13 @@ pub(crate) async fn run(
     let mut signals = Signals::listen()?;
     let settings = settings.with_daemon(task);
     let config = settings.config()?;
-    let gateway = config.gateway;
+    let listeners = (config.gateway, config.s3);
     let started = tokio::select! {
         started = backend::start_node(&settings, config, Role::Daemon) => started,
         _ = signals.next() => return Ok(()),
     };
     let node = started?;
-    let served = serve(&node, (&settings.data_dir, gateway), output, async {
+    let served = serve(&node, (&settings.data_dir, listeners), output, async {
         tokio::select! {
             _ = signals.next() => {}
             () = stdin_ends(task.stop) => {}
@@ -43,16 +48,20 @@ pub(crate) async fn run(
     served
 }
 
-/// Serves the API and the gateway until `stop` comes.
+/// Serves the API, the gateway and S3 until `stop` comes.
 async fn serve(
     node: &Node,
-    (data_dir, gateway): (&Path, Option<SocketAddr>),
+    (data_dir, (gateway, s3)): (&Path, (Option<SocketAddr>, Option<SocketAddr>)),
     output: &Output,
     stop: impl Future<Output = ()>,
 ) -> Result<(), CliError> {
     let failed = |error| CliError::failed("The daemon cannot start", &error);
     let gateway = match gateway {
         Some(address) => Some(GatewayServer::start(node, address).await.map_err(failed)?),
+        None => None,
+    };
+    let s3 = match s3 {
+        Some(address) => Some(S3Server::start(node, address).await.map_err(failed)?),
         None => None,
     };
     let api = ApiServer::start(node.clone(), data_dir)
@@ -62,10 +71,12 @@ async fn serve(
     if let Event::Ready {
         api: api_url,
         gateway: gateway_url,
+        s3: s3_url,
         ..
     } = &mut ready
     {
         *api_url = Some(api.url());
+        *s3_url = s3.as_ref().map(S3Server::url);
         *gateway_url = gateway.as_ref().map(GatewayServer::url);
     }
     output.event(&ready);

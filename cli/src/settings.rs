@@ -23,6 +23,8 @@ pub struct Settings {
     pub bootstrap: Vec<String>,
     /// Where the gateway listens.
     pub gateway: Option<std::net::SocketAddr>,
+    /// Where the read-only S3 listens.
+    pub s3: Option<std::net::SocketAddr>,
     /// Cap on sending, as text.
     pub upload_limit: Option<String>,
     /// Cap on receiving, as text.
@@ -62,6 +64,7 @@ impl Settings {
     pub fn with_daemon(mut self, task: &DaemonTask) -> Self {
         self.bootstrap.clone_from(&task.bootstrap);
         self.gateway = task.gateway;
+        self.s3 = task.s3;
         self.upload_limit.clone_from(&task.upload_limit);
         self.download_limit.clone_from(&task.download_limit);
         self
@@ -101,6 +104,7 @@ impl Settings {
             }
         }
         config.gateway = self.gateway.or(config.gateway);
+        config.s3 = self.s3.or(config.s3);
         Ok(config)
     }
 }

@@ -10,6 +10,7 @@
 //! mdns = true
 //! dht = true
 //! gateway = "127.0.0.1:8480"
+//! s3 = "127.0.0.1:8481"
 //! cache_limit = "20GB"
 //! ```
 
@@ -61,6 +62,8 @@ pub struct Config {
     pub dht: bool,
     /// Where the read-only gateway listens; `None`: nowhere.
     pub gateway: Option<SocketAddr>,
+    /// Where the read-only S3 listens; `None`: nowhere.
+    pub s3: Option<SocketAddr>,
     /// Most bytes of files that were read and are not kept.
     #[serde(deserialize_with = "bytes")]
     pub cache_limit: u64,
@@ -78,6 +81,7 @@ impl Default for Config {
             mdns: true,
             dht: true,
             gateway: None,
+            s3: None,
             cache_limit: CACHE_LIMIT,
         }
     }

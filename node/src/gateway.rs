@@ -1,13 +1,14 @@
 //! The read-only gateway: datasets for programs that know nothing of OpenDAG, over HTTP on loopback.
 //!
-//! [`hf`] is the read API of the Hugging Face Hub, [`plain`] files under their ids. Both find versions
-//! through [`repo`] and answer with files through [`answer`]: verified bytes, from here or from peers
+//! [`hf`] is the read API of the Hugging Face Hub, [`plain`] files under their ids, [`s3`] a listener of
+//! its own. They find versions through [`repo`] and answer with files through [`answer`]: verified bytes, from here or from peers
 //! ([`crate::read`]). No token; what strangers published is never run as a page of this origin.
 
 mod answer;
 mod hf;
 mod plain;
 mod repo;
+mod s3;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -20,6 +21,7 @@ use axum::{
 };
 use tokio::task::AbortHandle;
 
+pub use self::s3::S3Server;
 use crate::{
     api::{ApiError, guard, http},
     node::{Node, Shared},

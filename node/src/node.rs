@@ -148,6 +148,7 @@ impl Node {
             addresses,
             api: None,
             gateway: None,
+            s3: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod hf;
 pub mod range;
+pub mod s3;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 

@@ -12,9 +12,12 @@ pub struct DaemonArgs {
     /// Address of a node to begin with, with /p2p/PEER; may be repeated
     #[arg(long, value_name = "MULTIADDR")]
     pub bootstrap: Vec<String>,
-    /// Serve files of datasets over HTTP on this address, such as 127.0.0.1:8080
+    /// Serve datasets over HTTP, as the Hugging Face Hub does, on this address, such as 127.0.0.1:8480
     #[arg(long, value_name = "ADDR")]
     pub gateway: Option<SocketAddr>,
+    /// Serve files of datasets as a read-only S3 on this address
+    #[arg(long, value_name = "ADDR")]
+    pub s3: Option<SocketAddr>,
     /// Send at most so much a second, such as 20MB
     #[arg(long, value_name = "RATE")]
     pub upload_limit: Option<String>,
@@ -33,6 +36,8 @@ pub struct DaemonTask {
     pub bootstrap: Vec<String>,
     /// Where the gateway listens.
     pub gateway: Option<SocketAddr>,
+    /// Where the read-only S3 listens.
+    pub s3: Option<SocketAddr>,
     /// Cap on sending, as text.
     pub upload_limit: Option<String>,
     /// Cap on receiving, as text.
@@ -55,6 +60,7 @@ impl DaemonArgs {
         Ok(DaemonTask {
             bootstrap: self.bootstrap,
             gateway: self.gateway,
+            s3: self.s3,
             upload_limit: self.upload_limit,
             download_limit: self.download_limit,
             stop: if self.stop_with_stdin {

@@ -84,6 +84,7 @@ fn ready(lines: &mut Lines, event: &Event) {
         addresses,
         api,
         gateway,
+        s3,
     } = event
     else {
         return;
@@ -94,6 +95,7 @@ fn ready(lines: &mut Lines, event: &Event) {
     }
     lines.field("API", api.as_deref());
     lines.field("Gateway", gateway.as_deref());
+    lines.field("S3", s3.as_deref());
 }
 
 fn published(lines: &mut Lines, event: &Event) {

@@ -1,6 +1,11 @@
 //! A file as an HTTP answer: ranges, conditions, headers, and a body that is verified as it goes out.
 
-use std::{ops::Range, pin::pin, sync::Arc, time::Duration};
+use std::{
+    ops::Range,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -49,20 +54,36 @@ pub(super) fn digest(entry: &FileEntry) -> String {
 
 /// Answers a request for a file.
 pub(super) async fn file(method: &Method, headers: &HeaderMap, found: &Found) -> Response {
+    let answered = try_file(method, headers, found).await;
+    answered.unwrap_or_else(|fault| super::refusal(&fault))
+}
+
+/// As [`file`]; what cannot be read is for the caller to tell.
+pub(super) async fn try_file(
+    method: &Method,
+    headers: &HeaderMap,
+    found: &Found,
+) -> Result<Response, ReadFault> {
     let etag = format!("\"{}\"", found.digest());
     let size = found.entry.size();
     let is_same = |value: &str| value == "*" || value.contains(&etag);
     if has(headers, &header::IF_NONE_MATCH, is_same) {
-        return answer(StatusCode::NOT_MODIFIED, found, &etag, 0, Body::empty());
+        return Ok(answer(
+            StatusCode::NOT_MODIFIED,
+            found,
+            &etag,
+            0,
+            Body::empty(),
+        ));
     }
     if headers.contains_key(header::IF_MATCH) && !has(headers, &header::IF_MATCH, is_same) {
-        return answer(
+        return Ok(answer(
             StatusCode::PRECONDITION_FAILED,
             found,
             &etag,
             0,
             Body::empty(),
-        );
+        ));
     }
     let range = headers
         .get(header::RANGE)
@@ -85,22 +106,19 @@ pub(super) async fn file(method: &Method, headers: &HeaderMap, found: &Found) ->
                 header::CONTENT_RANGE,
                 &format!("bytes */{size}"),
             );
-            return response;
+            return Ok(response);
         }
     };
     let body = match *method {
         Method::HEAD => Body::empty(),
-        _ => match body(found, bytes.clone()).await {
-            Ok(body) => body,
-            Err(fault) => return super::refusal(&fault),
-        },
+        _ => body(found, bytes.clone()).await?,
     };
     let mut response = answer(status, found, &etag, bytes.end - bytes.start, body);
     if status == StatusCode::PARTIAL_CONTENT {
         let range = format!("bytes {}-{}/{size}", bytes.start, bytes.end - 1);
         set(&mut response, header::CONTENT_RANGE, &range);
     }
-    response
+    Ok(response)
 }
 
 /// The first bytes are read before the status is sent, so that a file that does not come is refused in
@@ -124,6 +142,10 @@ fn answer(status: StatusCode, found: &Found, etag: &str, length: u64, body: Body
     set(&mut response, header::ACCEPT_RANGES, "bytes");
     set(&mut response, header::CONTENT_TYPE, media_type);
     set(&mut response, header::CACHE_CONTROL, "no-cache");
+    let created_at = found.version.version().manifest().fields().created_at;
+    let created_at = UNIX_EPOCH.checked_add(Duration::from_secs(created_at.as_secs()));
+    let modified = httpdate::fmt_http_date(created_at.unwrap_or(UNIX_EPOCH));
+    set(&mut response, header::LAST_MODIFIED, &modified);
     harmless(&mut response);
     let manifest = found.version.version().id;
     set(

@@ -165,6 +165,9 @@ pub enum Event {
         api: Option<String>,
         /// URL of the gateway.
         gateway: Option<String>,
+        /// URL of the S3 listener.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        s3: Option<String>,
     },
     /// How far it is.
     Progress(Progress),

@@ -42,13 +42,13 @@ pub(crate) struct ReadVersion {
     moved: Mutex<Instant>,
 }
 
-/// A file or folder of a version.
+/// What lies below a prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Listed {
     /// A file.
     File(ShardIndex, FileEntry),
-    /// A folder, by its path without a slash at the end.
-    Folder(String),
+    /// What several paths begin with, the delimiter included.
+    Prefix(String),
 }
 
 impl ReadVersion {
@@ -84,58 +84,50 @@ impl ReadVersion {
         Ok((shard, entry.clone()))
     }
 
-    /// At most `limit` files and folders right below `folder` (`""`: the root), or all files anywhere
-    /// below it with `recursive`, after the path `after`, in the order of their bytes.
+    /// At most `limit` files whose paths begin with `prefix`, behind `after`, in the order of their bytes.
+    /// With a delimiter, those that have it behind the prefix are gathered up to there.
     ///
     /// # Errors
-    /// As [`ReadVersion::file`]; `NoFile` if there is no such folder and nothing was asked for behind.
+    /// As [`ReadVersion::file`]; a prefix that no path has is no error.
     pub(crate) async fn list(
         &self,
-        folder: &str,
-        recursive: bool,
+        prefix: &str,
+        delimiter: Option<&str>,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Listed>, ReadFault> {
-        let prefix = match folder {
-            "" => String::new(),
-            folder => format!("{folder}/"),
-        };
-        let index = self.index().await?;
-        let mut listed = Vec::new();
-        let mut last_folder: Option<String> = None;
-        let mut exists = prefix.is_empty();
-        for page_ref in index.pages_for(&prefix) {
-            let is_before = |after: &str| {
-                page_ref
-                    .next_first()
-                    .is_some_and(|next| next.as_str() <= after)
-            };
-            // A folder that was listed ends behind all its files.
-            let skipped = after.map(|after| format!("{after}/\u{10ffff}"));
-            if !recursive && skipped.as_deref().is_some_and(is_before) {
-                continue;
-            }
-            if recursive && after.is_some_and(is_before) {
+        // What was gathered ends behind all that begins with it.
+        let gathered =
+            delimiter.and_then(|delimiter| after.filter(|after| after.ends_with(delimiter)));
+        let end = gathered.map(|gathered| format!("{gathered}\u{10ffff}"));
+        let end = end.as_deref().or(after).unwrap_or_default();
+        let mut listed: Vec<Listed> = Vec::new();
+        for page_ref in self.index().await?.pages_for(prefix) {
+            if page_ref
+                .next_first()
+                .is_some_and(|next| next.as_str() <= end)
+            {
                 continue;
             }
             let page = self.page(page_ref).await?;
             for (shard, entry) in page.shards() {
-                let Some(rest) = entry.path().as_str().strip_prefix(&prefix) else {
+                let Some(rest) = entry.path().as_str().strip_prefix(prefix) else {
                     continue;
                 };
-                exists = true;
-                let found = match rest.split_once('/') {
-                    Some((name, _)) if !recursive => {
-                        let folder = format!("{prefix}{name}");
-                        if last_folder.as_ref() == Some(&folder) {
-                            continue;
-                        }
-                        last_folder = Some(folder.clone());
-                        Listed::Folder(folder)
+                let parts =
+                    delimiter.and_then(|delimiter| Some((delimiter, rest.split_once(delimiter)?)));
+                let found = match parts {
+                    Some((delimiter, (name, _))) => {
+                        Listed::Prefix(format!("{prefix}{name}{delimiter}"))
                     }
-                    _ => Listed::File(shard, entry.clone()),
+                    None => Listed::File(shard, entry.clone()),
                 };
-                if after.is_some_and(|after| found.path() <= after) {
+                let is_behind = after.is_none_or(|after| found.path() > after);
+                if !is_behind
+                    || listed
+                        .last()
+                        .is_some_and(|last| last.path() == found.path())
+                {
                     continue;
                 }
                 if listed.len() == limit {
@@ -144,10 +136,7 @@ impl ReadVersion {
                 listed.push(found);
             }
         }
-        match exists {
-            true => Ok(listed),
-            false => Err(ReadFault::NoFile),
-        }
+        Ok(listed)
     }
 
     /// A reader of a file.
@@ -291,11 +280,11 @@ impl ReadVersion {
 }
 
 impl Listed {
-    /// Its path, without a slash at the end.
+    /// Its path, or what paths begin with.
     pub(crate) fn path(&self) -> &str {
         match self {
             Self::File(_, entry) => entry.path().as_str(),
-            Self::Folder(path) => path,
+            Self::Prefix(prefix) => prefix,
         }
     }
 }

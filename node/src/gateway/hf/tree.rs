@@ -40,7 +40,7 @@ pub(super) async fn info(repo: &Repo, version: &Arc<ReadVersion>, query: &str) -
     // The object goes on with the files.
     head.pop();
     head.push_str(",\"siblings\":[");
-    let first = match version.list("", true, None, PAGE_ENTRIES_MAX).await {
+    let first = match version.list("", None, None, PAGE_ENTRIES_MAX).await {
         Ok(first) => first,
         Err(fault) => return refusal(&fault),
     };
@@ -60,7 +60,7 @@ pub(super) async fn info(repo: &Repo, version: &Arc<ReadVersion>, query: &str) -
             return Some((Ok::<_, ReadFault>(Bytes::from(text)), None));
         }
         let more = version
-            .list("", true, last.as_deref(), PAGE_ENTRIES_MAX)
+            .list("", None, last.as_deref(), PAGE_ENTRIES_MAX)
             .await;
         match more {
             // A comma goes before what follows: an empty rest needs none.
@@ -101,12 +101,19 @@ pub(super) async fn tree(
     let limit = one("limit").and_then(|limit| limit.parse().ok());
     let limit = limit.unwrap_or(PAGE_ENTRIES_MAX).clamp(1, PAGE_ENTRIES_MAX);
     let after = one("cursor");
+    let prefix = match folder {
+        "" => String::new(),
+        folder => format!("{folder}/"),
+    };
+    let delimiter = (!is_recursive).then_some("/");
     let listed = match version
-        .list(folder, is_recursive, after.as_deref(), limit)
+        .list(&prefix, delimiter, after.as_deref(), limit)
         .await
     {
+        Ok(listed) if listed.is_empty() && after.is_none() && !prefix.is_empty() => {
+            return no_entry(version, folder);
+        }
         Ok(listed) => listed,
-        Err(ReadFault::NoFile) => return no_entry(version, folder),
         Err(fault) => return refusal(&fault),
     };
     let next = listed
@@ -150,13 +157,13 @@ pub(super) async fn paths_info(
         };
         match file {
             Ok((shard, file)) => found.push(entry(&Listed::File(shard, file))),
-            Err(ReadFault::NoFile) => match version.list(trimmed, true, None, 1).await {
-                Ok(_) if !trimmed.is_empty() => {
-                    found.push(entry(&Listed::Folder(trimmed.to_owned())));
+            Err(ReadFault::NoFile) => {
+                match version.list(&format!("{trimmed}/"), None, None, 1).await {
+                    Ok(below) if below.is_empty() => {}
+                    Ok(_) => found.push(entry(&Listed::Prefix(format!("{trimmed}/")))),
+                    Err(fault) => return refusal(&fault),
                 }
-                Ok(_) | Err(ReadFault::NoFile) => {}
-                Err(fault) => return refusal(&fault),
-            },
+            }
             Err(fault) => return refusal(&fault),
         }
     }
@@ -165,7 +172,8 @@ pub(super) async fn paths_info(
 
 fn entry(listed: &Listed) -> Value {
     match listed {
-        Listed::Folder(path) => {
+        Listed::Prefix(prefix) => {
+            let path = prefix.trim_end_matches('/');
             let oid = oid(&Hash::of(path.as_bytes()));
             json!({ "type": "directory", "path": path, "oid": oid, "size": 0 })
         }
