@@ -258,6 +258,38 @@ fn p7_gossip_and_asking_bring_the_newest_to_a_running_node() -> Result<()> {
 }
 
 #[test]
+fn p7_of_two_named_peers_the_one_that_knows_the_newest_version_counts() -> Result<()> {
+    let world = world()?;
+    let (old, new) = (world.path("old"), world.path("new"));
+    Tree::new(87).file("x", 10).write(&old)?;
+    Tree::new(88).file("x", 10).write(&new)?;
+    let publisher = world.node("publisher").daemon::<&str>([])?;
+    let first = publisher.node().publish(&old, "data")?;
+    let dataset = text(&first, "dataset")?;
+    let behind = world.node("behind");
+    let named = ["--peer", publisher.address()?];
+    behind.fetch(&dataset, &world.path("a"), &named)?.ok()?;
+    let second = publisher.node().publish(&new, "data")?;
+    // It was away meanwhile, and knows the first version only.
+    let daemon = behind.daemon::<&str>([])?;
+    for round in 0..3 {
+        let (peers, out) = (["--peer", daemon.address()?], format!("b{round}"));
+        let fetched = world
+            .node(&format!("reader{round}"))
+            .fetch(
+                &dataset,
+                &world.path(&out),
+                &[peers[0], peers[1], named[0], named[1]],
+            )?
+            .ok()?
+            .event("fetched")?;
+        ensure!(fetched["manifest"] == second["manifest"], "{fetched}");
+        ensure_equal(&new, &world.path(&out))?;
+    }
+    Ok(())
+}
+
+#[test]
 fn rotated_owners_publish_on_and_the_id_stays() -> Result<()> {
     let world = world()?;
     let source = Tree::new(87).file("x", 10).write(&world.path("source"))?;
