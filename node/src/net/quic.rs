@@ -139,8 +139,6 @@ fn transport_config() -> TransportConfig {
     config.allow_spin(false);
     config.stream_receive_window(VarInt::from_u32(STREAM_WINDOW));
     config.receive_window(VarInt::from_u32(CONNECTION_WINDOW));
-    // One answer after the other: side by side all would end at one time, and the next be asked for too late.
-    config.send_fairness(false);
     config.congestion_controller_factory(Arc::new(congestion::Factory));
     config
 }
