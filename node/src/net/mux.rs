@@ -21,9 +21,9 @@ use super::{
 
 /// What each stream may receive before it is read, by the Yamux specification.
 const CREDIT_BYTES: usize = 256 * 1024;
-/// Payload of one frame. Yamux flushes after each, so this is also what goes into one system call; with the
-/// header it fills one message of Noise to the last byte.
-const FRAME_BYTES: usize = MESSAGE_BYTES_MAX - 12;
+/// Payload of one frame. Yamux flushes after each, so this is also what goes into one system call; it fills one
+/// message of Noise to the last byte, which is opened right into Yamux' own buffer. The header has a message of its own.
+const FRAME_BYTES: usize = MESSAGE_BYTES_MAX;
 
 /// Turns an authenticated connection into a [`Mux`].
 #[derive(Clone, Debug)]

@@ -193,3 +193,29 @@ impl From<NoiseError> for io::Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn naming(names: &[&str]) -> Payload {
+        Payload {
+            extensions: Some(Extensions {
+                ciphers: names.iter().map(ToString::to_string).collect(),
+            }),
+            ..Payload::default()
+        }
+    }
+
+    #[test]
+    fn a_cipher_that_was_not_offered_cannot_be_chosen() {
+        let (plain, aes) = (Suite::ChaCha20Poly1305, Suite::Aes256Gcm);
+        let chosen = agreed(plain, &naming(&[AES]));
+        assert!(matches!(chosen, Err(NoiseError::Cipher)));
+        assert_eq!(agreed(aes, &naming(&[AES])).unwrap(), aes);
+        for silent in [Payload::default(), naming(&[]), naming(&["rot13"])] {
+            assert_eq!(agreed(aes, &silent).unwrap(), plain);
+            assert_eq!(agreed(plain, &silent).unwrap(), plain);
+        }
+    }
+}

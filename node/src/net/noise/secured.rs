@@ -19,6 +19,9 @@ const SEALED_BYTES_MAX: usize = 65_535;
 pub(in crate::net) const MESSAGE_BYTES_MAX: usize = SEALED_BYTES_MAX - TAG_BYTES;
 /// What one system call takes or brings: four messages.
 const BUFFER_BYTES_MAX: usize = 4 * (PREFIX_BYTES + SEALED_BYTES_MAX);
+/// What is as long as this is sealed on its way into the buffer, behind a message of its own for what came before it:
+/// another message costs less than another copy.
+const DIRECT_BYTES_MIN: usize = 16 * 1024;
 /// Most connections never carry more at once.
 const BUFFER_BYTES_MIN: usize = 4096;
 
@@ -239,12 +242,15 @@ impl Output {
     fn put(&mut self, from: &[u8]) -> io::Result<usize> {
         let mut rest = from;
         while !rest.is_empty() {
+            if rest.len() >= DIRECT_BYTES_MIN {
+                self.seal()?;
+            }
             let most = (MESSAGE_BYTES_MAX - self.open).min(rest.len());
             let (part, after) = rest.split_at_checked(most).unwrap_or((rest, &[]));
             let Some(start) = self.make_room(part.len()) else {
                 break;
             };
-            if self.open == 0 && part.len() == MESSAGE_BYTES_MAX {
+            if self.open == 0 && part.len() >= DIRECT_BYTES_MIN {
                 self.seal_from(start, part)?;
             } else {
                 let at = start + self.open;
