@@ -86,19 +86,7 @@ impl Bits {
             let asked = (u64::MAX >> (WORD_BITS - (stop - at))) << (at % WORD_BITS);
             let fresh = asked & !self.word(0, index);
             self.insert_word(index, fresh);
-            let mut left = fresh;
-            while left != 0 {
-                let first = trailing_zeros(left);
-                let count = trailing_zeros(!(left >> first)).min(WORD_BITS - first);
-                let start = index * WORD_BITS + first;
-                match new.last_mut() {
-                    Some(last) if last.end == start => last.end = start + count,
-                    _ => new.push(start..start + count),
-                }
-                left &= u64::MAX
-                    .checked_shl(u32::try_from(first + count).unwrap_or(64))
-                    .unwrap_or(0);
-            }
+            append(&mut new, index * WORD_BITS, fresh);
             at = stop;
         }
         new
@@ -170,6 +158,15 @@ impl Bits {
         None
     }
 
+    /// All positions, as ranges that do not touch. Costs a step for 64 positions, and one for each range.
+    pub(super) fn ranges(&self) -> Vec<Range<usize>> {
+        let mut ranges = Vec::new();
+        for (index, word) in self.levels.first().into_iter().flatten().enumerate() {
+            append(&mut ranges, index * WORD_BITS, *word);
+        }
+        ranges
+    }
+
     /// All positions, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         let words = self.levels.first().into_iter().flatten();
@@ -181,6 +178,23 @@ impl Bits {
                 at
             })
         })
+    }
+}
+
+/// Appends the bits of a word that begins at `base`, behind all of `ranges`.
+fn append(ranges: &mut Vec<Range<usize>>, base: usize, word: u64) {
+    let mut left = word;
+    while left != 0 {
+        let first = trailing_zeros(left);
+        let count = trailing_zeros(!(left >> first)).min(WORD_BITS - first);
+        let start = base + first;
+        match ranges.last_mut() {
+            Some(last) if last.end == start => last.end = start + count,
+            _ => ranges.push(start..start + count),
+        }
+        left &= u64::MAX
+            .checked_shl(u32::try_from(first + count).unwrap_or(64))
+            .unwrap_or(0);
     }
 }
 

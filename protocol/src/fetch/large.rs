@@ -124,8 +124,8 @@ impl Large {
 
     /// One peer less claims these pieces.
     pub(super) fn lose_claims(&mut self, pieces: &Bits) {
-        for piece in pieces.iter() {
-            self.wanted.lose(piece);
+        for range in pieces.ranges() {
+            self.wanted.lose(range);
         }
     }
 

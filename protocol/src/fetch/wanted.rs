@@ -18,6 +18,10 @@ const RANKS: usize = 4;
 const DRAWS: u32 = 4;
 /// So many pieces of a run may be on their way: the budget in pieces of the smallest size.
 const RUN_SEEN: usize = 128;
+/// Of more claims than that one less makes no piece rarer.
+const CLAIMS_COMMON: u16 = 4;
+/// Pieces whose claims are counted together.
+const STRETCH: usize = 64;
 /// So far a gap is looked at for its end.
 const GAP_SEEN: usize = 1024;
 
@@ -168,9 +172,7 @@ impl Wanted {
         if self.claims.is_empty() {
             self.claims = vec![0; self.pieces];
         }
-        for piece in pieces {
-            self.count(piece, |claims| claims.saturating_add(1));
-        }
+        self.count(pieces, |claims| claims.saturating_add(1));
     }
 
     /// What of these pieces was asked for last while nobody claimed it.
@@ -184,15 +186,32 @@ impl Wanted {
         self.leave = true;
     }
 
-    /// One peer less claims a piece. A count at its end stays there.
-    pub(super) fn lose(&mut self, piece: usize) {
-        self.count(piece, |claims| match claims {
+    /// One peer less claims these pieces. A count at its end stays there.
+    pub(super) fn lose(&mut self, pieces: Range<usize>) {
+        self.count(pieces, |claims| match claims {
             u16::MAX => claims,
             _ => claims.saturating_sub(1),
         });
     }
 
-    fn count(&mut self, piece: usize, change: impl FnOnce(u16) -> u16) {
+    /// Changes counts by one. Where many peers claim each of a stretch no rank changes, and counting is all.
+    fn count(&mut self, pieces: Range<usize>, change: impl Fn(u16) -> u16) {
+        let (mut at, end) = (pieces.start, pieces.end.min(self.claims.len()));
+        while at < end {
+            let stop = (at + STRETCH).min(end);
+            let stretch = self.claims.get_mut(at..stop).unwrap_or_default();
+            if stretch.iter().copied().fold(u16::MAX, u16::min) > CLAIMS_COMMON {
+                for claims in stretch {
+                    *claims = change(*claims);
+                }
+            } else {
+                (at..stop).for_each(|piece| self.count_one(piece, &change));
+            }
+            at = stop;
+        }
+    }
+
+    fn count_one(&mut self, piece: usize, change: impl Fn(u16) -> u16) {
         let Some(claims) = self.claims.get_mut(piece) else {
             return;
         };
@@ -221,7 +240,7 @@ impl Wanted {
         Some(all)
     }
 
-    fn rank(&self, piece: usize) -> Rank {
+    pub(super) fn rank(&self, piece: usize) -> Rank {
         Rank::of(self.claims.get(piece).copied().unwrap_or(0))
     }
 

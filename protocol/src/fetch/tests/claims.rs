@@ -1,7 +1,7 @@
 //! What peers say they hold, and who is asked for it.
 
 use super::{
-    super::*,
+    super::{wanted::Wanted, *},
     asked, drain,
     sim::{Character, MIB, Node, Sim, tree},
     spec,
@@ -303,5 +303,35 @@ fn while_many_large_shards_are_begun_they_go_before_rarer_ones() {
         claims_all(&mut fetch, PeerKey(0));
         let first = asked(&drain(&mut fetch), PeerKey(0))[0];
         assert_eq!(first.shard.0 < begun, goes_on, "{first:?}");
+    }
+}
+
+#[test]
+fn pieces_are_counted_alike_one_by_one_and_in_long_ranges() {
+    // Around the count at which many pieces are counted together, and over the ends of stretches.
+    let (len, long) = (300, 37..291);
+    let mut together = Wanted::new(len, 0, 1);
+    let mut single = Wanted::new(len, 0, 1);
+    (0..len).for_each(|piece| assert!(together.insert(piece) && single.insert(piece)));
+    let steps = [true; 9].into_iter().chain([false; 8]);
+    for (step, more) in steps.enumerate() {
+        let short = step * 7..step * 7 + 90;
+        for range in [long.clone(), short] {
+            match more {
+                true => together.gain(range.clone()),
+                false => together.lose(range.clone()),
+            }
+            for piece in range {
+                match more {
+                    true => single.gain(piece..piece + 1),
+                    false => single.lose(piece..piece + 1),
+                }
+            }
+        }
+        assert_eq!(together.audit().map(|all| all.len()), Some(len));
+        assert!((0..len).all(|piece| {
+            let ranks = [&together, &single].map(|wanted| wanted.rank(piece));
+            ranks[0] == ranks[1]
+        }));
     }
 }
