@@ -119,7 +119,7 @@ fn p2_p9_a_fetch_that_dies_at_any_point_leaves_no_wrong_file_and_goes_on() -> Re
 
 /// The calls of a traced command, one line each, with the paths of descriptors.
 fn trace(node: &Node, log: &Path, run: impl FnOnce(&Node) -> Result<()>) -> Result<Vec<String>> {
-    let calls = "trace=write,writev,pwrite64,fsync,fdatasync,syncfs,rename,renameat,renameat2";
+    let calls = "trace=write,writev,pwrite64,pwritev,fsync,fdatasync,syncfs,rename,renameat,renameat2,unlink,unlinkat";
     let log_path = log.display().to_string();
     run(&node.clone().wrapped(&[
         "strace", "-f", "-y", "-s", "200", "-o", &log_path, "-e", calls,
@@ -140,6 +140,14 @@ fn is_sync(line: &str) -> bool {
     ["fsync(", "fdatasync(", "syncfs("]
         .iter()
         .any(|call| line.contains(call))
+}
+
+/// Is there a sync of a working file with this ending, or of the file system of the target?
+fn is_durable(lines: &[String], ending: &str) -> bool {
+    lines.iter().any(|line| {
+        let is_whole = line.contains("syncfs(") && line.contains("/fetched");
+        is_whole || is_sync(line) && line.contains(&format!("{ending}>"))
+    })
 }
 
 #[test]
@@ -190,13 +198,56 @@ fn p1_files_are_synced_before_and_after_they_get_their_names() -> Result<()> {
     let told = last(&lines, &["write", "\\\"fetched\\\""]).context("it was not told")?;
     let before = &lines[..told];
     let renamed = last(before, &["rename", "large.bin"]).context("no file got its name")?;
+    for ending in [".part", ".small"] {
+        let named = last(before, &["rename", &format!("{ending}\"")]);
+        let named = named.context("no file got its name")?;
+        let written = last(&before[..named], &["write", &format!("{ending}>")]);
+        let written = written.context("no file was written")?;
+        ensure!(
+            is_durable(&before[written..named], ending),
+            "a file got its name before it was synced"
+        );
+    }
+    let forgotten = last(before, &["unlink", ".bits"]).context("no bitmap was removed")?;
     ensure!(
-        before[..renamed].iter().any(|line| is_sync(line)),
-        "a file got its name before it was synced"
+        forgotten < renamed || before[renamed..forgotten].iter().any(|line| is_sync(line)),
+        "the bitmap was removed before the name was synced"
     );
     ensure!(
         before[renamed..].iter().any(|line| is_sync(line)),
         "names were not synced before it was told"
     );
+    Ok(())
+}
+
+#[test]
+fn p4_what_a_bitmap_says_is_here_was_synced_before() -> Result<()> {
+    if !has_strace("p4_what_a_bitmap_says_is_here_was_synced_before") {
+        return Ok(());
+    }
+    let tree = Tree::new(145).file("large.bin", 6_000_000);
+    let swarm = Swarm::start(&tree, 1, "1MB")?;
+    let options = swarm.peers()?;
+    let lines = trace(
+        &swarm.world.node("fetcher"),
+        &swarm.world.path("trace"),
+        |node| {
+            let fetched = node.fetch(&swarm.link, &swarm.world.path("fetched"), &options)?;
+            fetched.ok().map(drop)
+        },
+    )?;
+    let is_bitmap = |line: &String| line.contains("rename") && line.contains(".bits");
+    let mut bitmaps = 0;
+    // Between one bitmap and the next both files are synced.
+    for stretch in lines.split_inclusive(is_bitmap) {
+        if stretch.last().is_some_and(is_bitmap) {
+            bitmaps += 1;
+            ensure!(
+                is_durable(stretch, ".part") && is_durable(stretch, ".obao"),
+                "a bitmap was written before what it tells of was synced"
+            );
+        }
+    }
+    ensure!(bitmaps > 1, "{bitmaps} bitmaps prove nothing");
     Ok(())
 }

@@ -272,7 +272,7 @@ fn a_tree_that_is_rewritten_as_a_whole_costs_a_full_fetch_and_a_hundredth() -> R
     ] {
         let node = scene.world.node(&format!("fetcher{}", received.len()));
         let old_peer = scene.peer(102, &scene.old, Conduct::Honest)?;
-        let place = scene.world.path(&format!("old{}", received.len()));
+        let place = scene.world.path(format!("old{}", received.len()));
         let first = ["--peer", old_peer.address()];
         node.fetch(&scene.old.manifest.to_string(), &place, &first)?
             .ok()?;
