@@ -182,7 +182,7 @@ impl Confined {
 
     /// Walks many paths: see [`Walker`].
     #[must_use]
-    pub fn walker(&self) -> Walker<'_> {
+    pub fn walker(&self) -> Walker<&Self> {
         Walker::new(self)
     }
 

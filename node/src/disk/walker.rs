@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    ops::Deref,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::PathBuf,
 };
@@ -21,13 +22,14 @@ use super::{
 /// each costs more than what is then done to it. To be held for one piece of work, not for long: a folder that is
 /// moved meanwhile is still written to where it is then.
 #[derive(Debug)]
-pub struct Walker<'a> {
-    root: &'a Confined,
+pub struct Walker<R> {
+    root: R,
     last: Option<(String, OwnedFd)>,
 }
 
-impl<'a> Walker<'a> {
-    pub(super) fn new(root: &'a Confined) -> Self {
+impl<R: Deref<Target = Confined>> Walker<R> {
+    /// A walker below `root`.
+    pub fn new(root: R) -> Self {
         Self { root, last: None }
     }
 

@@ -12,6 +12,7 @@ use crate::{
     limits::{ANSWER_DEADLINE, ITEM_GROUPS_MAX},
     net::Stream,
     node::Shared,
+    store::Reader,
 };
 
 /// Bytes that are read at once before they are sent: so many that a thread's wake-up costs nothing.
@@ -68,11 +69,12 @@ async fn send(
 fn read_batch(shared: Arc<Shared>, mut items: Items) -> JoinHandle<(Answer, Items)> {
     tokio::task::spawn_blocking(move || {
         let mut answer = Answer::default();
+        let mut reader = shared.store.reader();
         let mut window = Window::default();
         while answer.len < BATCH_BYTES {
             let Some(item) = items.next() else { break };
             match item {
-                BlobItem::Range(range) => match read_item(&shared, range) {
+                BlobItem::Range(range) => match read_item(&mut reader, range) {
                     Ok(encoded) => answer.push(encoded),
                     Err(status) => answer.extend(&[u8::from(status)]),
                 },
@@ -118,15 +120,12 @@ impl Answer {
 }
 
 /// A range without an end is bounded by what the store reads at once.
-fn read_item(shared: &Shared, item: BlobRange) -> Result<Vec<u8>, Status> {
+fn read_item(reader: &mut Reader, item: BlobRange) -> Result<Vec<u8>, Status> {
     if item.groups.count > ITEM_GROUPS_MAX {
         return Err(Status::Refused);
     }
-    shared
-        .store
-        .read_bao(item.hash, None, item.groups)
-        .map_err(|error| {
-            tracing::debug!(hash = %item.hash, %error, "cannot serve a blob");
-            Status::NotFound
-        })
+    reader.read_bao(item.hash, item.groups).map_err(|error| {
+        tracing::debug!(hash = %item.hash, %error, "cannot serve a blob");
+        Status::NotFound
+    })
 }

@@ -332,7 +332,10 @@ impl Batch {
         let mut done = Vec::new();
         let target = self.target.clone();
         let mut walker = target.root().walker();
-        for entry in std::mem::take(&mut self.entries) {
+        // Transfers bring files of several folders in turn; the walker stays in one as long as it can.
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.sort_unstable_by(|one, two| one.placed.path.cmp(&two.placed.path));
+        for entry in entries {
             let path = &entry.placed.path;
             let from = (&**target.work(), entry.name.as_str());
             match walker.rename_into(from, path, self.replace) {

@@ -16,6 +16,7 @@ use super::{
     partial::PartialShard,
     place::{RootId, ShardLocation},
     read::{FileFault, Form, ReadError, from_memory, read_file},
+    reader::Folder,
 };
 use crate::disk::{Confined, DiskError, Fingerprint};
 
@@ -137,7 +138,7 @@ impl Store {
         hash: Hash,
         location: &ShardLocation,
     ) -> Result<Option<std::fs::File>, StoreError> {
-        let opened = self.open_location(location);
+        let opened = Folder::default().open(self, location);
         let unchanged = opened
             .filter(|file| Fingerprint::of(file).is_ok_and(|found| found == location.fingerprint));
         if unchanged.is_none() {
@@ -185,7 +186,7 @@ impl Store {
         size: Option<u64>,
         range: GroupRange,
     ) -> Result<Vec<u8>, ReadError> {
-        self.read(hash, size, (range, Form::Bao))
+        self.read(&mut Folder::default(), (hash, size), (range, Form::Bao))
     }
 
     /// The verified plain bytes of a range. As [`Store::read_bao`] otherwise.
@@ -193,13 +194,13 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub fn read_verified(&self, hash: Hash, range: GroupRange) -> Result<Vec<u8>, ReadError> {
-        self.read(hash, None, (range, Form::Plain))
+        self.read(&mut Folder::default(), (hash, None), (range, Form::Plain))
     }
 
-    fn read(
+    pub(super) fn read(
         &self,
-        hash: Hash,
-        size: Option<u64>,
+        folder: &mut Folder,
+        (hash, size): (Hash, Option<u64>),
         wanted: (GroupRange, Form),
     ) -> Result<Vec<u8>, ReadError> {
         let locations = self.shard_find(hash).map_err(|source| ReadError::Index {
@@ -210,7 +211,7 @@ impl Store {
             !location.stale && size.is_none_or(|size| location.fingerprint.size == size)
         };
         for location in locations.iter().filter(fits) {
-            match self.read_location(hash, location, wanted) {
+            match self.read_location(folder, (hash, location), wanted) {
                 Ok(bytes) => return Ok(bytes),
                 Err(FileFault::OutOfRange) => return Err(ReadError::OutOfRange { hash }),
                 Err(fault) => self.blame(hash, location, &fault),
@@ -229,26 +230,13 @@ impl Store {
 
     fn read_location(
         &self,
-        hash: Hash,
-        location: &ShardLocation,
+        folder: &mut Folder,
+        (hash, location): (Hash, &ShardLocation),
         wanted: (GroupRange, Form),
     ) -> Result<Vec<u8>, FileFault> {
-        let file = self.open_location(location).ok_or(FileFault::Changed)?;
+        let file = folder.open(self, location).ok_or(FileFault::Changed)?;
         let keys = (hash, &self.inner.outboards);
         read_file(&file, &location.fingerprint, keys, wanted)
-    }
-
-    fn open_location(&self, location: &ShardLocation) -> Option<std::fs::File> {
-        let root = self.open_root(location.root)?;
-        match root.open_read(&location.path) {
-            Ok(file) => Some(file),
-            Err(error) => {
-                if !error.is_not_found() {
-                    tracing::debug!(%error, "a shard cannot be opened");
-                }
-                None
-            }
-        }
     }
 
     /// What a failed read means for the location.

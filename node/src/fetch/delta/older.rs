@@ -42,6 +42,8 @@ impl Older {
         paths: &HashSet<String>,
     ) -> Result<Self, StoreError> {
         let mut older = Self::default();
+        // An empty target has nothing, and looking there for each file of a first fetch would cost three calls each.
+        let target = target.filter(|target| !target.is_fresh().unwrap_or(false));
         // Opened once more: the target may be given up before.
         let target = target.and_then(|target| Confined::open(target.path()).ok());
         older.folders.extend(target.map(Arc::new));
