@@ -51,7 +51,7 @@ impl Output {
             Event::Warning { message } => self.warning(message),
             Event::BadPeer { peer, path, reason } => {
                 self.warning(&format!(
-                    "Peer {peer} gave wrong bytes of {path} ({reason}); it is not asked again."
+                    "Peer {peer} did not give {path} as it should: {reason}."
                 ));
             }
             // The error that the command ends in says it.

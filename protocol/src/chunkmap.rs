@@ -33,6 +33,9 @@ const CHUNK_MAP_VERSION: u64 = 2;
 
 const TYPE: &str = "chunk-map";
 
+/// What precedes the chunks in a map that is a blob: a map of three, its type, and the next key.
+const BEFORE_CHUNKS: &[u8] = b"\xa3\x64type\x69chunk-map\x66chunks";
+
 /// Bytes of a chunk in an encoded map: its length in 3 bytes, and its hash.
 const ENCODED_CHUNK_BYTES: usize = 3 + CHUNK_HASH_BYTES;
 
@@ -170,6 +173,27 @@ impl ChunkMap {
             return Err(ChunkMapError::OtherType);
         }
         Self::from_list(&form.chunks, size)
+    }
+
+    /// The first chunks of a map, from the first bytes of its blob; nothing if these are something else. Whether they
+    /// are within the limits is not checked: it is a sample.
+    #[must_use]
+    pub fn front(bytes: &[u8]) -> Vec<Chunk> {
+        let head = |rest: &[u8]| match rest.first()? {
+            0x40..=0x57 => Some(1),
+            0x58 => Some(2),
+            0x59 => Some(3),
+            0x5a => Some(5),
+            _ => None,
+        };
+        let rest = bytes.strip_prefix(BEFORE_CHUNKS);
+        let list = rest.and_then(|rest| rest.get(head(rest)?..));
+        let (chunks, _) = list.unwrap_or_default().as_chunks::<ENCODED_CHUNK_BYTES>();
+        let read = |[a, b, c, hash @ ..]: &[u8; ENCODED_CHUNK_BYTES]| Chunk {
+            length: u32::from_le_bytes([*a, *b, *c, 0]),
+            hash: ChunkHash(*hash),
+        };
+        chunks.iter().map(read).collect()
     }
 
     /// The blob that holds it.

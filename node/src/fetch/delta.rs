@@ -2,7 +2,7 @@
 //! rest is asked of peers.
 //!
 //! The flow: [`Delta::look`] finds files that are worth it; [`Delta::next`] gets the chunk maps of some of
-//! them ([`maps`]), cuts what lies here ([`bases`]) and finds their chunks in it ([`chunks`]); an [`Assembly`]
+//! them ([`maps`]), cuts what lies here ([`bases`], [`strangers`]) and finds their chunks in it ([`chunks`]); an [`Assembly`]
 //! copies these into [`draft`]s, and a session asks peers for the [`spans`] that are missing. What fails on the
 //! way is fetched in the ordinary way. Specified in `specs/fetching.md`, section *Delta*.
 
@@ -15,12 +15,10 @@ mod older;
 mod packs;
 mod seen;
 mod spans;
+mod strangers;
 mod transfer;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use libp2p::PeerId;
 use opendag_protocol::{
@@ -37,15 +35,13 @@ pub(super) use self::{
 use self::{
     chunks::Source,
     maps::Maps,
-    older::{Kind, Older},
+    older::{Kin, Older},
 };
 use super::{FetchError, plan::Plan, table::Wanted};
 use crate::{net::Net, node::Shared, resolve::Version};
 
 /// A file is assembled if at least one in so many of its bytes is here.
 const WORTH: u64 = 8;
-/// Other files of older versions are read up to so many times the bytes that are still missing.
-const OTHERS_READ: u64 = 8;
 
 /// What may be assembled of a version.
 pub(super) struct Delta {
@@ -67,15 +63,14 @@ impl Delta {
             return Ok(None);
         }
         let index = shared.store.table(version.manifest()).await?;
-        let paths: HashSet<String> = plan.paths().map(|path| path.as_str().to_owned()).collect();
-        let older = Older::find(shared, version, plan.used_target(), &paths).await?;
+        let older = Older::find(shared, version, plan).await?;
         if older.is_empty() {
             return Ok(None);
         }
         let older = Arc::new(older);
         let (look, store, fetch) = (older.clone(), shared.store.clone(), plan.fetch.clone());
         let target = plan.target.clone();
-        let begun = move || -> Result<Vec<(ShardIndex, u64)>, FetchError> {
+        let begun = move || -> Result<Vec<(ShardIndex, u64, Kin)>, FetchError> {
             let mut files = Vec::new();
             for wanted in fetch {
                 let (size, hash) = (wanted.entry.size(), wanted.entry.hash());
@@ -84,9 +79,9 @@ impl Delta {
                 if has_map
                     && !store.has_shard(hash)?
                     && !target.as_ref().is_some_and(is_begun)
-                    && look.may_have(wanted.entry.path(), size)
+                    && let Some(kin) = look.may_have(wanted.entry.path(), size)
                 {
-                    files.push((wanted.shard, size));
+                    files.push((wanted.shard, size, kin));
                 }
             }
             Ok(files)
@@ -103,6 +98,14 @@ impl Delta {
 
     /// The next files that are worth assembling, with what is here of them; perhaps none. `None`: that was all.
     pub(super) async fn next(&mut self, peers: &[PeerId]) -> Result<Option<Found>, FetchError> {
+        if self.maps.has_doubts() {
+            let samples = self.maps.samples(peers).await?;
+            let (older, cancel) = (self.older.clone(), self.cancel.clone());
+            let seen =
+                tokio::task::spawn_blocking(move || strangers::help(&older, &samples, &cancel));
+            let seen = seen.await.map_err(|_| FetchError::Stopped)?;
+            self.maps.end_samples(seen);
+        }
         let files = self.maps.next(peers).await?;
         if files.is_empty() {
             return Ok(None);
@@ -145,7 +148,7 @@ struct Looked {
     found_bytes: u64,
 }
 
-/// Looks for chunks: in the file at the same path of older versions, then in their other files. `None` if the fetch
+/// Looks for chunks: in the file at the same path of older versions, then in other files here. `None` if the fetch
 /// was cancelled. Blocks.
 fn find(
     older: &Older,
@@ -170,7 +173,7 @@ fn find(
             }
         }
     }
-    find_in_others(&mut found, older, &files, cancel)?;
+    strangers::find(&mut found, older, &files, cancel)?;
     let small = files
         .iter()
         .filter(|(wanted, _)| maps::is_packed(wanted.entry.size()));
@@ -191,40 +194,6 @@ fn find(
     })
 }
 
-/// Looks into files of older versions whose paths are gone: a wanted file may be one of them under another name.
-fn find_in_others(
-    found: &mut Found,
-    older: &Older,
-    files: &[(Wanted, ChunkMap)],
-    cancel: &CancellationToken,
-) -> Option<()> {
-    let mut cuts = HashMap::new();
-    let mut missing_bytes = 0_u64;
-    for (wanted, map) in files {
-        let size = wanted.entry.size();
-        let missing = size - found.chunks.found_bytes(map).min(size);
-        missing_bytes = missing_bytes.saturating_add(missing);
-        if missing > 0 {
-            let kind = Kind::of(wanted.entry.path(), size);
-            cuts.extend(kind.near().map(|near| (near, Cut::for_size(size))));
-        }
-    }
-    let mut may_read = missing_bytes.saturating_mul(OTHERS_READ);
-    for other in older.others() {
-        if found.chunks.is_complete() {
-            break;
-        }
-        if let Some(cut) = cuts.get(&other.kind)
-            && let Some(left) = may_read.checked_sub(other.size)
-            && let Some(id) = found.bases.add(&other.folder, &other.path)
-        {
-            may_read = left;
-            cut_base(found, id, *cut, cancel)?;
-        }
-    }
-    Some(())
-}
-
 /// Offers all chunks of a base. One that cannot be read gives nothing. `None` if the fetch was cancelled.
 fn cut_base(
     found: &mut Found,
@@ -232,17 +201,20 @@ fn cut_base(
     cut: Cut,
     cancel: &CancellationToken,
 ) -> Option<()> {
-    let map = found
-        .bases
-        .file(id)
-        .map(|file| bases::cut(file, cut, cancel));
+    let file = found.bases.file(id);
+    let map = file.map(|file| bases::cut(file, (cut, u64::MAX), cancel));
     if cancel.is_cancelled() {
         return None;
     }
     if let Some(Ok(Some(map))) = map {
-        for (offset, chunk) in map.with_offsets() {
-            found.chunks.offer(chunk.hash, Source { base: id, offset });
-        }
+        offer(found, id, &map);
     }
     Some(())
+}
+
+/// Offers the chunks of a base.
+fn offer(found: &mut Found, base: bases::BaseId, map: &ChunkMap) {
+    for (offset, chunk) in map.with_offsets() {
+        found.chunks.offer(chunk.hash, Source { base, offset });
+    }
 }

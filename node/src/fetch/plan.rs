@@ -47,12 +47,19 @@ impl Plan {
         self.target.as_ref().filter(|_| !self.fresh)
     }
 
-    /// The paths of all files that were selected.
-    pub(super) fn paths(&self) -> impl Iterator<Item = &DatasetPath> {
-        let here = self.here.iter().map(|(_, placed)| &placed.path);
-        let copies = self.copies.iter().map(|(_, wanted)| wanted);
-        let missing = self.fetch.iter().chain(copies);
-        here.chain(missing.map(|wanted| wanted.entry.path()))
+    /// Is a path one of the files that were selected?
+    pub(super) fn has(&self, path: &DatasetPath) -> bool {
+        let of = |wanted: &Wanted| wanted.entry.path().cmp(path);
+        // Each list is sorted by number, and so by path.
+        self.fetch.binary_search_by(of).is_ok()
+            || self
+                .here
+                .binary_search_by(|(_, placed)| placed.path.cmp(path))
+                .is_ok()
+            || self
+                .copies
+                .binary_search_by(|(_, wanted)| of(wanted))
+                .is_ok()
     }
 }
 

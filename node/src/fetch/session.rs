@@ -5,6 +5,7 @@
 //! [`asking`], what came of it in [`moved`].
 
 mod asking;
+mod hopes;
 mod moved;
 
 use std::{
@@ -29,6 +30,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::hopes::Hopes;
 pub(super) use self::moved::Moved;
 use super::{
     FetchError,
@@ -54,10 +56,6 @@ const SYNC_EVERY: Duration = Duration::from_secs(2);
 const BLAMED_MAX: u32 = 32;
 /// How often progress is looked at.
 const TICK: Duration = Duration::from_millis(250);
-/// When no spans come any more and a peer gave wrong ones, or gives none, the rest is soon fetched otherwise.
-const SPANS_PATIENCE: Duration = Duration::from_secs(5);
-/// So many requests for spans that ended without an answer tell that peers do not know spans.
-const UNANSWERED_MAX: u32 = 3;
 
 /// What a session needs.
 pub(super) struct Parts {
@@ -107,9 +105,8 @@ pub(super) struct Session {
     moved: Instant,
     completed: bool,
     blamed: u32,
-    /// Spans only: peers were banned, or requests ended without an answer.
-    banned: u32,
-    unanswered: u32,
+    /// Spans only.
+    hopes: Hopes,
 }
 
 impl Session {
@@ -137,8 +134,7 @@ impl Session {
             moved: now,
             completed: false,
             blamed: 0,
-            banned: 0,
-            unanswered: 0,
+            hopes: Hopes::default(),
         };
         for news in std::mem::take(&mut session.parts.news) {
             session.news(news);
@@ -239,11 +235,13 @@ impl Session {
         let (peer, update) = match news {
             News::Joined(peer) => {
                 let peer = self.key(peer);
+                self.hopes.joined(peer);
                 return self.handle(Input::PeerJoined { peer });
             }
             News::Left(peer) => {
                 let peer = self.key(peer);
                 self.abort_all(peer);
+                self.hopes.left(peer);
                 return self.handle(Input::PeerLeft { peer });
             }
             News::Nothing(peer) => (peer, Holdings::Nothing),
@@ -283,7 +281,7 @@ impl Session {
             self.blame(
                 peer,
                 item.shard,
-                "it said that it holds this file, and has it no longer unchanged",
+                "it said that it has this file, but the file was changed or touched there",
             );
             return self.handle(Input::ItemMissing {
                 request,
@@ -291,6 +289,7 @@ impl Session {
             });
         }
         self.moved = Instant::now();
+        self.hopes.answered(peer);
         self.useful_bytes += bytes;
         let payload = match &self.parts.spans {
             Some(spans) => spans.payload_bytes(item),
@@ -341,7 +340,11 @@ impl Session {
     fn note_failure(&mut self, peer: PeerKey, error: &TransferError) {
         let Some(spans) = self.parts.spans.clone() else {
             if let TransferError::WrongBytes(item) = error {
-                self.blame(peer, item.shard, &error.to_string());
+                self.blame(
+                    peer,
+                    item.shard,
+                    "it sent wrong bytes, and is not asked again",
+                );
             }
             return;
         };
@@ -350,13 +353,13 @@ impl Session {
                 self.blame(
                     peer,
                     item.shard,
-                    "it sent something else than the chunk map says",
+                    "it sent something else than the chunk map says, and is asked for whole files only",
                 );
                 spans.accuse(item.shard, peer);
             }
             // Programs that do not know spans reset the stream.
             TransferError::Ask(AskError::Frame(_) | AskError::Refused) => {
-                self.unanswered += u32::from(self.useful_bytes == 0);
+                self.hopes.unanswered(peer);
             }
             TransferError::Ask(_) | TransferError::Write(_) => {}
         }
@@ -393,7 +396,7 @@ impl Session {
                 Output::Cancel { request, cause: _ } => self.abort(request),
                 Output::Ban { peer, offence } => {
                     self.abort_all(peer);
-                    self.banned += 1;
+                    self.hopes.wrong(peer);
                     if let Some(peer) = self.keys.get(&peer) {
                         tracing::debug!(%peer, ?offence, "a peer is banned for this fetch");
                         // Who gave wrong spans may be right, and the map wrong: with proofs it is asked again.
@@ -447,8 +450,8 @@ impl Session {
         meter.now.peers = self.parts.fetch.progress().peers_active;
         meter.now.waiting_for.clone_from(&why);
         meter.tick();
-        let is_hopeless = self.banned > 0 || self.unanswered >= UNANSWERED_MAX;
-        if self.parts.spans.is_some() && is_hopeless && waited >= SPANS_PATIENCE {
+        let patience = self.hopes.patience();
+        if self.parts.spans.is_some() && patience.is_some_and(|patience| waited >= patience) {
             self.completed = true;
             return Ok(());
         }

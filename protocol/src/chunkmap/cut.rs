@@ -9,7 +9,7 @@ use super::{CHUNKS_MAX, Chunk, ChunkMap, ENCODED_CHUNK_BYTES, names::name_all};
 use crate::limits::CHUNK_BYTES_MAX;
 
 /// How long the chunks of a file are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cut {
     pub(super) min: u32,
     average: u32,

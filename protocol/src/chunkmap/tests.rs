@@ -356,6 +356,20 @@ fn the_front_of_something_else_is_refused() {
 }
 
 #[test]
+fn the_front_of_a_map_tells_its_first_chunks() {
+    for len in [1, 900, 3000, 100_000, 6 << 20] {
+        let map = build(&noise(8, len), 100_000);
+        let bytes = map.encode().unwrap().bytes;
+        let front = ChunkMap::front(&bytes[..bytes.len().min(16_384)]);
+        assert!(!front.is_empty() && map.chunks().starts_with(&front));
+        let all = ChunkMap::front(&bytes);
+        assert!(all.starts_with(map.chunks()), "{len}");
+    }
+    assert!(ChunkMap::front(b"something else").is_empty());
+    assert!(ChunkMap::front(&[]).is_empty());
+}
+
+#[test]
 fn a_page_without_useful_maps_has_no_pack() {
     let (encoded, index, _) = page(&[("a", b"short".to_vec()), ("b", Vec::new())]);
     assert_eq!((encoded.maps, index.pages()[0].maps()), (None, None));

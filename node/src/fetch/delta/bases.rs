@@ -66,16 +66,17 @@ impl Bases {
     }
 }
 
-/// The chunks of a file as it is now; `None` if it is too long to have a map. Blocks.
+/// The chunks of the first `most` bytes of a file as it is now; `None` if it is too long to have a map. Blocks.
 pub(super) fn cut(
     file: &File,
-    cut: Cut,
+    (cut, most): (Cut, u64),
     cancel: &CancellationToken,
 ) -> io::Result<Option<ChunkMap>> {
     let mut builder = ChunkMapBuilder::new(cut);
     let mut block = vec![0; READ_BYTES];
     let mut file = file;
     io::Seek::rewind(&mut file)?;
+    let mut file = file.take(most);
     loop {
         if cancel.is_cancelled() {
             return Err(io::ErrorKind::Interrupted.into());

@@ -11,14 +11,17 @@ use std::{
 use libp2p::PeerId;
 use opendag_protocol::{
     BlobId,
-    chunkmap::{ChunkMap, Cut},
+    chunkmap::{Chunk, ChunkMap, Cut},
     limits::{CHUNK_GROUP_BYTES, DESCRIPTION_BLOB_BYTES_MAX, PACKED_FILE_BYTES_MAX},
     table::{Page, PageRef, ShardIndex, TableIndex},
     wire::GroupRange,
 };
 use tokio::task::JoinSet;
 
-use super::packs::{self, Pack, Part};
+use super::{
+    older::Kin,
+    packs::{self, Pack, Part},
+};
 use crate::{
     ask,
     fetch::{table::Wanted, writer::SMALL_BYTES_MAX},
@@ -31,6 +34,8 @@ use crate::{
 const ASKED_AT_ONCE: usize = 8;
 /// Peers that are asked for one map.
 const PEERS_ASKED_MAX: usize = 3;
+/// Large files of which the first chunks are looked for in other datasets.
+const SAMPLES: usize = 4;
 /// Chunks of the files that are assembled together: about 40 MiB of memory.
 const CHUNKS_AT_ONCE: usize = 1 << 19;
 /// Bytes of small files that are assembled together: they lie in memory.
@@ -46,6 +51,8 @@ pub(super) struct Maps {
     index: TableIndex,
     /// Files that have a map of their own, by number.
     large: VecDeque<ShardIndex>,
+    /// Those of them that only files of other datasets resemble.
+    doubtful: VecDeque<ShardIndex>,
     packs: VecDeque<Pack>,
     /// Read, and not handed out yet.
     ready: VecDeque<(Wanted, ChunkMap)>,
@@ -59,14 +66,17 @@ impl Maps {
     pub(super) fn new(
         (shared, net): (&Arc<Shared>, &Net),
         index: TableIndex,
-        files: impl Iterator<Item = (ShardIndex, u64)>,
+        files: impl Iterator<Item = (ShardIndex, u64, Kin)>,
     ) -> Self {
-        let mut large = VecDeque::new();
+        let (mut large, mut doubtful) = (VecDeque::new(), VecDeque::new());
         let mut packs: VecDeque<Pack> = VecDeque::new();
         let mut packed_bytes = 0_u64;
-        for (shard, size) in files {
+        for (shard, size, kin) in files {
             if !is_packed(size) {
-                large.push_back(shard);
+                match kin {
+                    Kin::Older => large.push_back(shard),
+                    Kin::Stranger => doubtful.push_back(shard),
+                }
                 continue;
             }
             let begun = packs.back_mut();
@@ -86,6 +96,7 @@ impl Maps {
             net: net.clone(),
             index,
             large,
+            doubtful,
             packs,
             ready: VecDeque::new(),
             budget: Budget::new(packed_bytes),
@@ -120,6 +131,48 @@ impl Maps {
         }
         files.sort_unstable_by_key(|(wanted, _)| wanted.shard);
         Ok(files)
+    }
+
+    /// The first chunks of a few large files that only files of other datasets resemble; once.
+    pub(super) async fn samples(
+        &mut self,
+        peers: &[PeerId],
+    ) -> Result<Vec<(Wanted, Vec<Chunk>)>, StoreError> {
+        let step = self.doubtful.len().div_ceil(SAMPLES).max(1);
+        let some: Vec<ShardIndex> = self.doubtful.iter().step_by(step).copied().collect();
+        let mut files = Vec::new();
+        for shard in some {
+            if let Some((_, page)) = page_of(&self.shared, &self.index, shard).await?
+                && let Some(wanted) = packs::wanted(&page, shard)
+                && let Some(map) = wanted.entry.chunk_map()
+            {
+                files.push((wanted, map));
+            }
+        }
+        let front = GroupRange { first: 0, count: 1 };
+        let asked = files.iter().map(|(_, map)| {
+            let expect = Expect::AtMost(DESCRIPTION_BLOB_BYTES_MAX);
+            (*map, expect, vec![front])
+        });
+        let got = self.ask(peers, asked.collect()).await;
+        let sample = |(wanted, map): (Wanted, BlobId)| {
+            let front = got.get(&map)?.first()?;
+            Some((wanted, ChunkMap::front(front)))
+        };
+        Ok(files.into_iter().filter_map(sample).collect())
+    }
+
+    /// What came of the samples: the maps of those files are worth it, or not.
+    pub(super) fn end_samples(&mut self, is_worth: bool) {
+        let mut doubtful = std::mem::take(&mut self.doubtful);
+        if is_worth {
+            self.large.append(&mut doubtful);
+        }
+    }
+
+    /// Are there files of which samples are to be looked at?
+    pub(super) fn has_doubts(&self) -> bool {
+        !self.doubtful.is_empty()
     }
 
     /// Gets the maps of the next large files. What is malformed, or nobody gives, is left out.

@@ -1,108 +1,154 @@
-//! Older versions on this node: the folders in which their files lie.
+//! What lies on this node and may share chunks with a version: older versions of its dataset, and other datasets.
 
-use std::{collections::HashSet, sync::Arc};
-
-use opendag_protocol::{DatasetPath, ManifestId, table::Page};
-
-use crate::{
-    disk::{Confined, Found},
-    node::Shared,
-    resolve::Version,
-    store::{StoreError, Target},
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
 };
 
-/// Files of older versions that are remembered because their paths are not in the new one.
-const OTHERS_MAX: usize = 65_536;
+use opendag_protocol::{
+    BlobId, DatasetPath, ManifestId,
+    record::Manifest,
+    table::{FileEntry, PageRef},
+};
 
-/// A file of an older version at a path that the new one does not have.
+use super::maps::read_page;
+use crate::{
+    disk::{Confined, Found},
+    fetch::plan::Plan,
+    node::Shared,
+    resolve::Version,
+    store::{Place, Store, StoreError, Target},
+};
+
+/// Files that are remembered because they may be wanted ones under another path.
+const OTHERS_MAX: usize = 65_536;
+/// Entries of other datasets that are looked at.
+const STRANGERS_LOOKED_MAX: usize = 131_072;
+
+/// A file at a path that the new version does not have, or of another dataset.
 #[derive(Debug)]
 pub(super) struct Other {
     pub(super) folder: Arc<Confined>,
     pub(super) path: DatasetPath,
     pub(super) size: u64,
     pub(super) kind: Kind,
+    /// Its chunk map, if it has one of its own.
+    pub(super) map: Option<BlobId>,
+    pub(super) kin: Kin,
+}
+
+/// Where a file comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kin {
+    /// Another version of the dataset, or one that it was made from.
+    Older,
+    /// Another dataset.
+    Stranger,
 }
 
 /// Where files lie that may share chunks with a version.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Older {
+    pub(super) store: Store,
     /// The target first, then those of the newest version first.
     folders: Vec<Arc<Confined>>,
     others: Vec<Other>,
-    kinds: HashSet<Kind>,
+    by_name: HashMap<String, Vec<usize>>,
+    kinds: HashMap<Kind, Kin>,
+    /// Kinds of wanted files and next to them: what else there is is not remembered.
+    wanted: HashSet<Kind>,
 }
 
 impl Older {
-    /// Looks which other versions of the same dataset, or versions that it was made from, lie on this node.
-    /// `paths` are those of the new version.
+    /// Looks which other versions lie on this node.
     pub(super) async fn find(
         shared: &Arc<Shared>,
         version: &Version,
-        target: Option<&Target>,
-        paths: &HashSet<String>,
+        plan: &Plan,
     ) -> Result<Self, StoreError> {
-        let mut older = Self::default();
-        // An empty target has nothing, and looking there for each file of a first fetch would cost three calls each.
-        let target = target.filter(|target| !target.is_fresh().unwrap_or(false));
-        // Opened once more: the target may be given up before.
-        let target = target.and_then(|target| Confined::open(target.path()).ok());
-        older.folders.extend(target.map(Arc::new));
-        let mut versions = Vec::new();
-        for place in shared.store.places()? {
-            let record = shared.store.manifest_of(&place.manifest)?;
-            if let Some(manifest) = record.as_ref().and_then(|record| record.as_manifest())
-                && place.manifest != version.id
-                && is_related(version, place.manifest, manifest.fields().dataset)
-            {
-                versions.push((manifest.fields().sequence, manifest.clone(), place));
-            }
+        let mut older = Self {
+            store: shared.store.clone(),
+            folders: Vec::new(),
+            others: Vec::new(),
+            by_name: HashMap::new(),
+            kinds: HashMap::new(),
+            wanted: HashSet::new(),
+        };
+        for wanted in &plan.fetch {
+            let kind = Kind::of(wanted.entry.path(), wanted.entry.size());
+            older.wanted.extend(kind.near());
         }
-        versions.sort_by_key(|(sequence, ..)| std::cmp::Reverse(*sequence));
-        for (_, manifest, place) in versions {
+        // Opened once more: the target may be given up before.
+        let target = plan.used_target().map(Target::path);
+        let target = target.and_then(|target| Confined::open(target).ok());
+        older.folders.extend(target.map(Arc::new));
+        let (related, strangers) = versions(shared, version)?;
+        for (manifest, place) in related {
             let Some(folder) = shared.store.open_root(place.root_id()) else {
                 continue;
             };
-            if older
-                .folders
-                .iter()
-                .all(|known| known.path() != folder.path())
-            {
+            let known = |known: &Arc<Confined>| known.path() == folder.path();
+            if !older.folders.iter().any(known) {
                 older.folders.push(folder.clone());
             }
-            let Ok(index) = shared.store.table(&manifest).await else {
+            for page_ref in pages(shared, &manifest).await {
+                for entry in entries(shared, &page_ref).await? {
+                    if !plan.has(entry.path()) {
+                        older.add(&folder, &entry, Kin::Older);
+                    }
+                }
+            }
+        }
+        let mut looked = 0;
+        for (manifest, place) in strangers {
+            let Some(folder) = shared.store.open_root(place.root_id()) else {
                 continue;
             };
-            for page_ref in index.pages() {
-                let Some(bytes) = shared.store.blob(&page_ref.page()).await? else {
-                    continue;
-                };
-                if let Ok(page) = Page::decode(&bytes, page_ref) {
-                    older.add_others(&folder, &page, paths);
+            // What lies at the target is looked at by its path.
+            if target_is(plan, &folder) {
+                continue;
+            }
+            for page_ref in pages(shared, &manifest).await {
+                if looked >= STRANGERS_LOOKED_MAX {
+                    return Ok(older);
+                }
+                for entry in entries(shared, &page_ref).await? {
+                    looked += 1;
+                    older.add(&folder, &entry, Kin::Stranger);
                 }
             }
         }
         Ok(older)
     }
 
-    fn add_others(&mut self, folder: &Arc<Confined>, page: &Page, paths: &HashSet<String>) {
-        for entry in page.entries() {
-            let is_gone = !paths.contains(entry.path().as_str());
-            if is_gone && entry.size() > 0 && self.others.len() < OTHERS_MAX {
-                let kind = Kind::of(entry.path(), entry.size());
-                self.kinds.insert(kind.clone());
-                self.others.push(Other {
-                    folder: folder.clone(),
-                    path: entry.path().clone(),
-                    size: entry.size(),
-                    kind,
-                });
-            }
+    fn add(&mut self, folder: &Arc<Confined>, entry: &FileEntry, kin: Kin) {
+        if entry.size() == 0 || self.others.len() >= OTHERS_MAX {
+            return;
         }
+        let kind = Kind::of(entry.path(), entry.size());
+        if !self.wanted.contains(&kind) {
+            return;
+        }
+        // Those of older versions come first.
+        self.kinds.entry(kind.clone()).or_insert(kin);
+        let name = entry.path().file_name().to_owned();
+        self.by_name
+            .entry(name)
+            .or_default()
+            .push(self.others.len());
+        self.others.push(Other {
+            folder: folder.clone(),
+            path: entry.path().clone(),
+            size: entry.size(),
+            kind,
+            map: entry.chunk_map(),
+            kin,
+        });
     }
 
-    /// Is there no folder?
+    /// Is there nothing?
     pub(super) fn is_empty(&self) -> bool {
-        self.folders.is_empty()
+        self.folders.is_empty() && self.others.is_empty()
     }
 
     /// Folders in which a file may lie at the same path.
@@ -110,17 +156,75 @@ impl Older {
         &self.folders
     }
 
-    /// Files at other paths.
+    /// Files at other paths, those of older versions first.
     pub(super) fn others(&self) -> &[Other] {
         &self.others
     }
 
-    /// May something here share chunks with a file? Blocks.
-    pub(super) fn may_have(&self, path: &DatasetPath, size: u64) -> bool {
-        let is_file = |folder: &Arc<Confined>| matches!(folder.find(path), Ok(Found::File { size }) if size > 0);
+    /// Those of about the same size that have the same name.
+    pub(super) fn namesakes(&self, path: &DatasetPath, size: u64) -> impl Iterator<Item = usize> {
         let kind = Kind::of(path, size);
-        self.folders.iter().any(is_file) || kind.near().any(|near| self.kinds.contains(&near))
+        let named = self.by_name.get(path.file_name());
+        let named = named.into_iter().flatten().copied();
+        let near = move |at: &usize| {
+            let other = self.others.get(*at);
+            other.is_some_and(|other| kind.near().any(|near| near == other.kind))
+        };
+        named.filter(near)
     }
+
+    /// May something here share chunks with a file? Blocks.
+    pub(super) fn may_have(&self, path: &DatasetPath, size: u64) -> Option<Kin> {
+        let is_file = |folder: &Arc<Confined>| matches!(folder.find(path), Ok(Found::File { size }) if size > 0);
+        if self.folders.iter().any(is_file) {
+            return Some(Kin::Older);
+        }
+        let kind = Kind::of(path, size);
+        let near: Vec<Kin> = kind
+            .near()
+            .filter_map(|near| self.kinds.get(&near).copied())
+            .collect();
+        let is_older = near.contains(&Kin::Older);
+        near.first()
+            .map(|_| if is_older { Kin::Older } else { Kin::Stranger })
+    }
+}
+
+type Placed = Vec<(Manifest, Place)>;
+
+/// Other versions on this node, newest first: those related to a version, and of each other dataset the newest.
+fn versions(shared: &Shared, version: &Version) -> Result<(Placed, Placed), StoreError> {
+    let mut all = Vec::new();
+    for place in shared.store.places()? {
+        let record = shared.store.manifest_of(&place.manifest)?;
+        let manifest = record.as_ref().and_then(|record| record.as_manifest());
+        if let Some(manifest) = manifest.filter(|_| place.manifest != version.id) {
+            all.push((manifest.clone(), place));
+        }
+    }
+    all.sort_by_key(|(manifest, _)| std::cmp::Reverse(manifest.fields().sequence));
+    let related = |(manifest, place): &(Manifest, Place)| {
+        is_related(version, place.manifest, manifest.fields().dataset)
+    };
+    let (related, mut strangers): (Placed, Placed) = all.into_iter().partition(related);
+    let mut seen = HashSet::new();
+    strangers.retain(|(manifest, _)| seen.insert(manifest.fields().dataset));
+    Ok((related, strangers))
+}
+
+async fn pages(shared: &Shared, manifest: &Manifest) -> Vec<PageRef> {
+    let index = shared.store.table(manifest).await;
+    index.map_or_else(|_| Vec::new(), |index| index.pages().to_vec())
+}
+
+async fn entries(shared: &Shared, page: &PageRef) -> Result<Vec<FileEntry>, StoreError> {
+    let page = read_page(shared, page).await?;
+    Ok(page.map(|page| page.into_entries()).unwrap_or_default())
+}
+
+fn target_is(plan: &Plan, folder: &Confined) -> bool {
+    let target = plan.target.as_ref();
+    target.is_some_and(|target| target.path() == folder.path())
 }
 
 /// Another version of the same dataset, or one that this was made from.

@@ -50,7 +50,7 @@ impl Scene {
         chunks.want(&map(new));
         let cut = Cut::for_size(new.len() as u64);
         let cancel = CancellationToken::new();
-        let of_base = super::super::bases::cut(bases.file(id).unwrap(), cut, &cancel);
+        let of_base = super::super::bases::cut(bases.file(id).unwrap(), (cut, u64::MAX), &cancel);
         for (offset, chunk) in of_base.unwrap().unwrap().with_offsets() {
             chunks.offer(chunk.hash, Source { base: id, offset });
         }
