@@ -16,6 +16,7 @@ pub mod link;
 pub mod measure;
 pub mod netns;
 pub mod process;
+pub mod python;
 pub mod tree;
 pub mod world;
 

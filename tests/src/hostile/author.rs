@@ -13,6 +13,7 @@ use opendag_protocol::{
     },
     table::{EncodedBlob, EncodedPage, FileEntry, FileFields, TableTotals, TableWriter},
 };
+use sha2::{Digest, Sha256};
 
 /// A publisher that may do what it wants.
 pub struct Author {
@@ -245,6 +246,7 @@ fn write_table(files: &Files, described: Option<&Files>) -> Result<Table> {
         let hash = Hash::of(bytes);
         let size = u64::try_from(bytes.len())?;
         let mut fields = FileFields::new(DatasetPath::parse(path)?, size, hash);
+        fields.sha256 = Some(Sha256::digest(bytes).into());
         let map = match described {
             Some(described) => Some(chunk_map(&described[path])?),
             None => None,

@@ -1,5 +1,8 @@
 //! Lists of files in the Hub's form.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use axum::{
@@ -116,10 +119,12 @@ pub(super) async fn tree(
         Ok(listed) => listed,
         Err(fault) => return refusal(&fault),
     };
-    let next = listed
-        .last()
-        .filter(|_| listed.len() == limit)
-        .map(Listed::path);
+    let listed = match is_recursive {
+        true => with_folders(&prefix, after.as_deref(), listed, limit),
+        false => listed,
+    };
+    let next = listed.last().filter(|_| listed.len() == limit);
+    let next = next.map(Listed::path);
     let next = next.map(|last| {
         let cursor: String = form_urlencoded::byte_serialize(last.as_bytes()).collect();
         let folder = if folder.is_empty() { String::new() } else { format!("/{}", encode_path(folder)) };
@@ -140,6 +145,31 @@ pub(super) async fn tree(
         &commit(version.version().id),
     );
     response
+}
+
+/// Files with the folders that they are in behind `prefix`, each before the first file in it, as the Hub
+/// lists them; a folder that is no later than `after` was listed already.
+fn with_folders(
+    prefix: &str,
+    after: Option<&str>,
+    files: Vec<Listed>,
+    limit: usize,
+) -> Vec<Listed> {
+    let mut before = after.unwrap_or_default().to_owned();
+    let mut listed = Vec::new();
+    for file in files {
+        let path = file.path().to_owned();
+        let ends = path.match_indices('/').map(|(at, slash)| at + slash.len());
+        let folders = ends
+            .filter(|end| *end > prefix.len())
+            .filter_map(|end| path.get(..end));
+        let new = folders.filter(|folder| !before.starts_with(folder));
+        listed.extend(new.map(|folder| Listed::Prefix(folder.to_owned())));
+        listed.push(file);
+        before = path;
+    }
+    listed.truncate(limit);
+    listed
 }
 
 /// Some files and folders by their paths; unknown ones are left out.

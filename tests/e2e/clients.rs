@@ -1,0 +1,196 @@
+//! Programs that know nothing of OpenDAG read from a gateway that holds nothing, beside a peer that lies.
+//!
+//! The scripts in `tests/clients` run them and compare what they got with the published folder.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use opendag_tests::{
+    Daemon, Running, World,
+    hostile::{Author, Conduct, Library, Peer},
+    python::Environment,
+    skipped,
+    tree::paths,
+    world::text,
+};
+
+use crate::common::{ensure_equal, world};
+
+/// A script that takes longer is stuck: the slowest takes 10 s on an idle machine.
+const SCRIPT_TIME_MAX: Duration = Duration::from_secs(240);
+/// What a download that is to be killed may receive: it takes some seconds then.
+const SLOW: &[&str] = &["--download-limit", "6MB"];
+/// Packages of gigabytes and those of other years are tested when this variable is `all`.
+const WHICH: &str = "OPENDAG_TEST_CLIENTS";
+
+/// The interpreter of an environment with the packages of `tests/clients/<name>.txt`.
+fn python(name: &str) -> Result<Option<PathBuf>> {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
+    match Environment::of(&cache, &scripts().join(format!("{name}.txt")))? {
+        Environment::Ready(python) => Ok(Some(python)),
+        Environment::Missing(reason) => {
+            skipped(&format!("clients ({name})"), &reason);
+            Ok(None)
+        }
+    }
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clients")
+}
+
+/// A published folder, an honest daemon that has it, and a peer that gives wrong bytes of it.
+struct Scene {
+    world: World,
+    source: PathBuf,
+    dataset: String,
+    honest: Daemon,
+    liar: Peer,
+}
+
+impl Scene {
+    /// The folder is written by a script, which needs `python` with `pyarrow`.
+    fn new(python: &Path) -> Result<Self> {
+        let world = world()?;
+        let source = world.path("source");
+        let mut command = Command::new(python);
+        command.arg(scripts().join("data.py")).arg(&source);
+        Running::start("data.py", command)?
+            .finish(SCRIPT_TIME_MAX)?
+            .ok()?;
+        let mut files = BTreeMap::new();
+        for path in paths(&source)?.into_iter().filter(|path| path.is_file()) {
+            let name = path
+                .strip_prefix(&source)?
+                .to_str()
+                .context("a name in UTF-8")?;
+            files.insert(name.to_owned(), fs::read(&path)?);
+        }
+        let version = Author::new(71, "rows")?.version(0, None, &files)?;
+        let library = || Library::from(version.clone());
+        let liar = Peer::start(world.network(), 200, library(), Conduct::WrongFirst)?;
+        let first = Peer::start(world.network(), 71, library(), Conduct::Honest)?;
+        let honest = world.node("honest").daemon::<&str>([])?;
+        let (dataset, copy) = (version.dataset.to_string(), world.path("copy"));
+        let options = ["--peer", first.address()];
+        honest.node().fetch(&dataset, &copy, &options)?.ok()?;
+        ensure_equal(&source, &copy)?;
+        Ok(Self {
+            world,
+            source,
+            dataset,
+            honest,
+            liar,
+        })
+    }
+
+    /// Runs a script with a gateway of its own, which holds nothing at first.
+    fn run(&self, python: &Path, script: &str, options: &[&str]) -> Result<()> {
+        let environment = python.ancestors().nth(2).context("an environment")?;
+        let name = format!(
+            "{script}-{}",
+            environment.file_name().unwrap_or_default().display()
+        );
+        let peers = [self.liar.address(), self.honest.address()?];
+        let mut args = vec!["--gateway", "127.0.0.1:0"];
+        args.extend(peers.iter().flat_map(|peer| ["--bootstrap", peer]));
+        args.extend(options);
+        let gateway = self.world.node(&name).daemon(args)?;
+        let work = self.world.path(format!("{name}.work"));
+        fs::create_dir_all(work.join("home"))?;
+        let mut command = Command::new(python);
+        command
+            .arg(scripts().join(format!("{script}.py")))
+            .arg(format!("opendag/{}", self.dataset))
+            .args([&self.source, &work])
+            .current_dir(&work)
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .env("HOME", work.join("home"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("HF_ENDPOINT", text(&gateway.ready, "gateway")?)
+            .env("HF_HUB_DISABLE_TELEMETRY", "1");
+        let finished = Running::start(&name, command)?
+            .finish(SCRIPT_TIME_MAX)?
+            .ok()?;
+        for line in &finished.lines {
+            if let Some((what, reason)) = line
+                .strip_prefix("SKIPPED ")
+                .and_then(|line| line.split_once(": "))
+            {
+                skipped(&format!("{what} ({name})"), reason);
+            }
+        }
+        gateway.stop()?;
+        Ok(())
+    }
+
+    /// Runs scripts at the same time; all of them, even if one fails.
+    fn run_all(&self, python: &Path, which: &[(&str, &[&str])]) -> Result<()> {
+        let failed: Vec<_> = std::thread::scope(|scope| {
+            let running: Vec<_> = which
+                .iter()
+                .map(|(script, options)| scope.spawn(|| self.run(python, script, options)))
+                .collect();
+            let ends = running.into_iter().map(std::thread::ScopedJoinHandle::join);
+            ends.filter_map(|end| match end {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(format!("{error:#}")),
+                Err(_) => Some("a script's thread panicked".to_owned()),
+            })
+            .collect()
+        });
+        if !failed.is_empty() {
+            bail!("{}", failed.join("\n\n"));
+        }
+        ensure!(self.liar.counts().asked() > 0, "the liar was never asked");
+        Ok(())
+    }
+}
+
+#[test]
+fn p2_unchanged_clients_end_with_the_right_data_beside_a_liar() -> Result<()> {
+    let Some(python) = python("current")? else {
+        return Ok(());
+    };
+    let scripts: &[(&str, &[&str])] = &[
+        ("snapshot", &[]),
+        ("resume", SLOW),
+        ("load", &[]),
+        ("files", &[]),
+        ("examples", &[]),
+    ];
+    Scene::new(&python)?.run_all(&python, scripts)
+}
+
+#[test]
+fn p2_clients_of_other_years_and_large_ones_end_with_the_right_data() -> Result<()> {
+    if std::env::var_os(WHICH).is_none_or(|which| which != "all") {
+        let reason = format!("gigabytes to install; {WHICH}=all runs it");
+        skipped("clients of 2024 and 2025, PyTorch, Ray, Spark", &reason);
+        return Ok(());
+    }
+    let Some(current) = python("current")? else {
+        return Ok(());
+    };
+    let scene = Scene::new(&current)?;
+    for year in ["hub-2024", "hub-2025-early", "hub-2025"] {
+        if let Some(python) = python(year)? {
+            let scripts: &[(&str, &[&str])] = &[("snapshot", &[]), ("resume", SLOW), ("load", &[])];
+            scene.run_all(&python, scripts).context(year)?;
+        }
+    }
+    if let Some(python) = python("large")? {
+        // One after another: each starts processes of its own.
+        for script in ["torch_loader", "ray_data", "spark"] {
+            scene.run_all(&python, &[(script, &[])])?;
+        }
+    }
+    Ok(())
+}
