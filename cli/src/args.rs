@@ -6,6 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
     daemon::DaemonArgs,
+    env::EnvArgs,
     fetch::{FetchArgs, PinArgs},
     keep::{LinkArg, RmArgs, VerifyArgs},
     key::KeyCommand,
@@ -125,6 +126,8 @@ pub enum Command {
     Peers,
     /// Show what goes on
     Status,
+    /// Print settings by which other programs read from this node: eval "$(opendag env)"
+    Env(EnvArgs),
     /// Carry the signed records of a version as a file
     #[command(subcommand)]
     Manifest(ManifestCommand),

@@ -2,6 +2,7 @@
 //! node. One file per group of commands.
 
 pub mod daemon;
+pub mod env;
 pub mod fetch;
 pub mod keep;
 pub mod key;
@@ -61,6 +62,7 @@ impl TryFrom<Command> for Task {
             Command::Id => Operation::Id,
             Command::Peers => Operation::Peers,
             Command::Status => Operation::Status,
+            Command::Env(args) => args.operation(),
             Command::Reindex => Operation::Reindex,
         };
         Ok(Self::Operation(operation))

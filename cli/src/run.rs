@@ -141,7 +141,8 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
         | Event::Keys { .. }
         | Event::Id { .. }
         | Event::Peers { .. }
-        | Event::Status { .. } => Some(Ok(())),
+        | Event::Status { .. }
+        | Event::Env { .. } => Some(Ok(())),
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod answer;
 mod hf;
+mod listeners;
 mod plain;
 mod repo;
 mod s3;
@@ -21,6 +22,7 @@ use axum::{
 };
 use tokio::task::AbortHandle;
 
+pub(crate) use self::listeners::{Listeners, NoListener};
 pub use self::s3::S3Server;
 use crate::{
     api::{ApiError, guard, http},
@@ -32,6 +34,7 @@ use crate::{
 #[derive(Debug)]
 pub struct GatewayServer {
     address: SocketAddr,
+    shared: Arc<Shared>,
     task: AbortHandle,
 }
 
@@ -44,7 +47,14 @@ impl GatewayServer {
         let (listener, address) = http::listen(address).await?;
         let app = router(node.shared.clone());
         let task = tokio::spawn(http::serve(listener, app)).abort_handle();
-        Ok(Self { address, task })
+        let shared = node.shared.clone();
+        let server = Self {
+            address,
+            shared,
+            task,
+        };
+        server.shared.listeners.set_gateway(Some(server.url()));
+        Ok(server)
     }
 
     /// The URL under which it answers, without a slash at the end.
@@ -57,6 +67,7 @@ impl GatewayServer {
 impl Drop for GatewayServer {
     fn drop(&mut self) {
         self.task.abort();
+        self.shared.listeners.set_gateway(None);
     }
 }
 

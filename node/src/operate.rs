@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     fault::{self, Fault},
-    fetch, inspect, keep,
+    fetch, gateway, inspect, keep,
     node::{Node, Shared},
     ops::{Event, Operate, Operation},
     owners, publish,
@@ -62,6 +62,7 @@ macro_rules! failures {
 
 failures!(
     fetch::FetchError,
+    gateway::NoListener,
     publish::PublishError,
     inspect::InspectError,
     keep::KeepError,
@@ -134,6 +135,11 @@ async fn carry_out(
         },
         Operation::Peers => inspect::peers(shared).await,
         Operation::Status => inspect::status(shared).await?,
+        Operation::Env(request) => {
+            let variables = shared.listeners.variables()?;
+            let shell = request.shell;
+            Event::Env { variables, shell }
+        }
     };
     Ok(event)
 }

@@ -14,8 +14,8 @@ pub use event::{
     BadShard, Event, FileInfo, KeyInfo, PeerInfo, PeerShare, PlaceInfo, Progress, VersionInfo,
 };
 pub use request::{
-    DiffRequest, FetchRequest, KeyFileRequest, KeyRequest, LinkRequest, PublishRequest,
-    RotateRequest, VerifyRequest,
+    DiffRequest, EnvRequest, FetchRequest, KeyFileRequest, KeyRequest, LinkRequest, PublishRequest,
+    RotateRequest, Shell, VerifyRequest,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -76,6 +76,8 @@ pub enum Operation {
     Peers,
     /// [`Event::Status`].
     Status,
+    /// See [`EnvRequest`].
+    Env(EnvRequest),
     /// Rebuild the index from records and blobs. [`Event::Changed`].
     Reindex,
 }

@@ -554,6 +554,23 @@ fn s3_clients_list_and_read_what_lies_on_peers_and_write_nothing() -> Result<()>
             "{method}"
         );
     }
+    let env = daemon
+        .node()
+        .run(["env", "--shell", "fish"])?
+        .ok()?
+        .event("env")?;
+    ensure!(
+        env["variables"]["AWS_ENDPOINT_URL"] == url.as_str(),
+        "{env}"
+    );
+    ensure!(
+        env["variables"]["HF_ENDPOINT"].is_null(),
+        "there is no gateway: {env}"
+    );
+    ensure!(
+        swarm.seeds[0].node().run(["env"])?.code == Some(1),
+        "it has no listener"
+    );
     let bad = get(&url, "/opendag?list-type=2&max-keys=x", &[])?;
     ensure!(bad.status == 400, "{}", bad.head);
     Ok(())

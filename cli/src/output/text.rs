@@ -47,7 +47,8 @@ pub(super) fn of(event: &Event) -> String {
         | Event::Keys { .. }
         | Event::Id { .. }
         | Event::Peers { .. }
-        | Event::Status { .. } => node::say(&mut lines, event),
+        | Event::Status { .. }
+        | Event::Env { .. } => node::say(&mut lines, event),
         Event::Exported { records, .. } => {
             lines.add(format_args!("{} records", records.len()));
         }

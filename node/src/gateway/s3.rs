@@ -43,6 +43,7 @@ const RETRY_AFTER: &str = "1";
 #[derive(Debug)]
 pub struct S3Server {
     address: SocketAddr,
+    shared: Arc<Shared>,
     task: AbortHandle,
 }
 
@@ -58,7 +59,14 @@ impl S3Server {
             .layer(middleware::from_fn(check))
             .with_state(node.shared.clone());
         let task = tokio::spawn(http::serve(listener, app)).abort_handle();
-        Ok(Self { address, task })
+        let shared = node.shared.clone();
+        let server = Self {
+            address,
+            shared,
+            task,
+        };
+        server.shared.listeners.set_s3(Some(server.url()));
+        Ok(server)
     }
 
     /// The URL under which it answers, without a slash at the end.
@@ -71,6 +79,7 @@ impl S3Server {
 impl Drop for S3Server {
     fn drop(&mut self) {
         self.task.abort();
+        self.shared.listeners.set_s3(None);
     }
 }
 

@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use opendag_protocol::{DatasetId, Hash, ManifestId, RecordId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::Shell;
+
 /// How far a long operation is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
@@ -324,6 +326,13 @@ pub enum Event {
         counters: BTreeMap<String, u64>,
         /// Running operations, a sentence each.
         running: Vec<String>,
+    },
+    /// What programs need in their environment to read from this node's listeners.
+    Env {
+        /// Names and values.
+        variables: BTreeMap<String, String>,
+        /// How they are to be written.
+        shell: Shell,
     },
     /// The operation ended without success; the last event.
     Failed {

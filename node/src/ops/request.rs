@@ -134,3 +134,24 @@ pub struct KeyFileRequest {
     /// import refuses a file that others can read, and a name that is taken.
     pub file: PathBuf,
 }
+
+/// What programs need in their environment to read from this node. Ends in [`super::Event::Env`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EnvRequest {
+    /// How it is to be written.
+    pub shell: Shell,
+}
+
+/// A kind of shell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shell {
+    /// `sh`, `bash`, `zsh` and their like.
+    #[default]
+    Sh,
+    /// fish.
+    Fish,
+    /// PowerShell.
+    Powershell,
+}

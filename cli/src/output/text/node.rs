@@ -1,6 +1,6 @@
 //! What a node says about itself, its keys and its peers.
 
-use opendag_node::ops::{Event, PeerInfo};
+use opendag_node::ops::{Event, PeerInfo, Shell};
 
 use super::{Lines, escape};
 
@@ -52,6 +52,18 @@ pub(super) fn say(lines: &mut Lines, event: &Event) {
             }
             for sentence in running {
                 lines.add(format_args!("{}", escape(sentence)));
+            }
+        }
+        Event::Env { variables, shell } => {
+            for (name, value) in variables {
+                // Values are URLs and words of ours: they need no quoting beyond this.
+                match shell {
+                    Shell::Sh => lines.add(format_args!("export {name}='{}'", escape(value))),
+                    Shell::Fish => lines.add(format_args!("set -gx {name} '{}'", escape(value))),
+                    Shell::Powershell => {
+                        lines.add(format_args!("$env:{name} = '{}'", escape(value)));
+                    }
+                }
             }
         }
         _ => {}
