@@ -1,8 +1,8 @@
 //! The read-only gateway: datasets for programs that know nothing of OpenDAG, over HTTP on loopback.
 //!
-//! [`hf`] is the read API of the Hugging Face Hub, [`plain`] files under their ids, [`s3`] a listener of
-//! its own. They find versions through [`repo`] and answer with files through [`answer`]: verified bytes, from here or from peers
-//! ([`crate::read`]). No token; what strangers published is never run as a page of this origin.
+//! `hf` is the read API of the Hugging Face Hub, `plain` files under their ids, `s3` a listener of
+//! its own. They find versions through `repo` and answer with files through `answer`: verified bytes, from here or from peers
+//! (`crate::read`). No token; what strangers published is never run as a page of this origin.
 
 mod answer;
 mod hf;

@@ -58,7 +58,7 @@ pub(super) async fn file(method: &Method, headers: &HeaderMap, found: &Found) ->
     answered.unwrap_or_else(|fault| super::refusal(&fault))
 }
 
-/// As [`file`]; what cannot be read is for the caller to tell.
+/// As [`file()`]; what cannot be read is for the caller to tell.
 pub(super) async fn try_file(
     method: &Method,
     headers: &HeaderMap,

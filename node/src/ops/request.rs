@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// Publish a folder or file as the next version of a dataset. Ends in [`Event::Published`].
+/// Publish a folder or file as the next version of a dataset. Ends in [`super::Event::Published`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PublishRequest {
@@ -42,7 +42,7 @@ pub struct PublishRequest {
     pub no_chunk_maps: bool,
 }
 
-/// Fetch a version into a folder. Ends in [`Event::Fetched`], or [`Event::Plan`] with `plan`.
+/// Fetch a version into a folder. Ends in [`super::Event::Fetched`], or [`super::Event::Plan`] with `plan`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FetchRequest {
@@ -84,7 +84,7 @@ pub struct LinkRequest {
     pub timeout_ms: Option<u64>,
 }
 
-/// Two versions to compare. Ends in [`Event::Diff`].
+/// Two versions to compare. Ends in [`super::Event::Diff`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DiffRequest {
@@ -94,7 +94,7 @@ pub struct DiffRequest {
     pub to: LinkRequest,
 }
 
-/// Hash again what is on disk. Ends in [`Event::Verified`].
+/// Hash again what is on disk. Ends in [`super::Event::Verified`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VerifyRequest {
@@ -104,7 +104,7 @@ pub struct VerifyRequest {
     pub repair: bool,
 }
 
-/// Change who owns a dataset. Ends in [`Event::Rotated`].
+/// Change who owns a dataset. Ends in [`super::Event::Rotated`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RotateRequest {
@@ -116,7 +116,7 @@ pub struct RotateRequest {
     pub threshold: u8,
 }
 
-/// A publisher key, by its local name. Ends in [`Event::Keys`] with that key.
+/// A publisher key, by its local name. Ends in [`super::Event::Keys`] with that key.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeyRequest {
@@ -124,7 +124,7 @@ pub struct KeyRequest {
     pub name: String,
 }
 
-/// A publisher key and the file that it goes to or comes from. Ends in [`Event::Keys`] with that key.
+/// A publisher key and the file that it goes to or comes from. Ends in [`super::Event::Keys`] with that key.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeyFileRequest {
