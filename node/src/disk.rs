@@ -7,7 +7,7 @@
 
 use std::{
     fs::File,
-    io::{self, Write},
+    io::{self, BufWriter, Write},
     os::{
         fd::AsFd,
         unix::fs::{MetadataExt, OpenOptionsExt},
@@ -171,10 +171,22 @@ impl Access {
 /// # Errors
 /// [`DiskError::Io`]; the old file is untouched then.
 pub fn write_durable(path: &Path, bytes: &[u8], access: Access) -> Result<(), DiskError> {
+    write_durable_with(path, access, |file| file.write_all(bytes))
+}
+
+/// As [`write_durable`], for what is written bit by bit.
+///
+/// # Errors
+/// As [`write_durable`].
+pub fn write_durable_with(
+    path: &Path,
+    access: Access,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), DiskError> {
     let folder = parent(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder.join(format!("{name}.{}", temp_name()));
-    let written = write_new(&temporary, bytes, access)
+    let written = write_new(&temporary, access, write)
         .and_then(|()| std::fs::rename(&temporary, path).map_err(DiskError::io("write", path)));
     if let Err(error) = written {
         // Nothing refers to it; what cannot be removed now is removed at the next start.
@@ -184,11 +196,18 @@ pub fn write_durable(path: &Path, bytes: &[u8], access: Access) -> Result<(), Di
     sync_folder(folder)
 }
 
-fn write_new(path: &Path, bytes: &[u8], access: Access) -> Result<(), DiskError> {
-    let mut file = create_new(path, access)?;
-    file.write_all(bytes)
+fn write_new(
+    path: &Path,
+    access: Access,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), DiskError> {
+    let mut file = BufWriter::new(create_new(path, access)?);
+    write(&mut file)
+        .and_then(|()| file.flush())
         .map_err(DiskError::io("write", path))?;
-    file.sync_all().map_err(DiskError::io("sync", path))
+    file.get_ref()
+        .sync_all()
+        .map_err(DiskError::io("sync", path))
 }
 
 /// Creates a file that must not exist, for reading and writing.

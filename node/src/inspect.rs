@@ -15,7 +15,7 @@ use crate::{
     fault::Fault,
     fetch::{
         FetchError,
-        table::{self, Wanted},
+        table::{self, LocalPages, Wanted},
     },
     net::NetError,
     node::Shared,
@@ -23,7 +23,7 @@ use crate::{
     report::Reporter,
     resolve::{self, ResolveError, Version, Wish, now},
     selection::Selection,
-    store::{Place, StoreError},
+    store::{Place, RootId, Store, StoreError},
 };
 
 /// How long the network is asked, unless the user says.
@@ -338,25 +338,16 @@ async fn place_info(
     let (mut shards, mut stale) = (0, 0);
     let selection = Selection::new(&place.include, &place.exclude).map_err(FetchError::from)?;
     // Without its table nothing can be said of the files.
-    if let Ok(wanted) = table::local(shared, version, &selection).await {
-        let (store, root) = (shared.store.clone(), place.root_id());
-        let count = move || {
-            for wanted in wanted {
-                let found = store.shard_find(wanted.entry.hash())?;
-                let here = found
-                    .iter()
-                    .find(|here| here.root == root && here.path == *wanted.entry.path());
-                match here {
-                    Some(here) if here.stale => stale += 1,
-                    Some(_) => shards += 1,
-                    None => {}
-                }
-            }
-            Ok::<_, StoreError>((shards, stale))
-        };
-        (shards, stale) = tokio::task::spawn_blocking(count)
-            .await
-            .map_err(|_| FetchError::Stopped)??;
+    if let Ok(mut pages) = LocalPages::open(shared, version, &selection).await {
+        while let Ok(Some(wanted)) = pages.next().await {
+            let (store, root) = (shared.store.clone(), place.root_id());
+            let count = move || count(&store, root, &wanted);
+            let (here, not) = tokio::task::spawn_blocking(count)
+                .await
+                .map_err(|_| FetchError::Stopped)??;
+            shards += here;
+            stale += not;
+        }
     }
     let (path, kind) = (place.root.clone(), place.kind.as_str().to_owned());
     Ok(PlaceInfo {
@@ -366,6 +357,23 @@ async fn place_info(
         shards,
         stale,
     })
+}
+
+/// How many of these files are in a folder as they were, and how many are known not to be. Blocks.
+fn count(store: &Store, root: RootId, wanted: &[Wanted]) -> Result<(u64, u64), StoreError> {
+    let (mut shards, mut stale) = (0, 0);
+    for wanted in wanted {
+        let found = store.shard_find(wanted.entry.hash())?;
+        let here = found
+            .iter()
+            .find(|here| here.root == root && here.path == *wanted.entry.path());
+        match here {
+            Some(here) if here.stale => stale += 1,
+            Some(_) => shards += 1,
+            None => {}
+        }
+    }
+    Ok((shards, stale))
 }
 
 /// A day as `2026-11-22`, in UTC.

@@ -158,6 +158,7 @@ pub(crate) async fn publish(
     let signed = blocking(move || {
         let signed = version::sign(&shared_sign, &request_sign, &described, derived_from)?;
         version::keep(&shared_sign, &signed, &walk, kind, &files.hashed)?;
+        drop(files.hashed);
         // Copies lie in another folder each time.
         if kind == PlaceKind::Published
             && let Err(error) = shared_sign

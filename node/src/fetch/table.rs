@@ -34,7 +34,7 @@ use crate::{
     node::Shared,
     resolve::{Version, Wish},
     selection::Selection,
-    store::StoreError,
+    store::{Store, StoreError},
 };
 
 /// Pages that are got at once: about 2 MiB, a round trip's worth on most links.
@@ -277,19 +277,53 @@ pub(crate) async fn local(
     version: &Version,
     selection: &Selection,
 ) -> Result<Vec<Wanted>, FetchError> {
-    let fields = version.manifest().fields();
-    let here = async |id: BlobId| {
-        let found = shared.store.blob(&id).await?;
-        found.ok_or(FetchError::NoDescription { blob: id })
-    };
-    let index = decode_index(fields, &here(fields.table).await?)?;
+    let mut pages = LocalPages::open(shared, version, selection).await?;
     let mut wanted = Vec::new();
-    for page_ref in selection.pages(&index) {
-        let page = here(page_ref.page()).await?;
-        let page = Page::decode(&page, page_ref).map_err(FetchError::Page)?;
-        wanted.extend(selected(&page, selection));
+    while let Some(page) = pages.next().await? {
+        wanted.extend(page);
     }
     Ok(wanted)
+}
+
+/// The files of a version whose table is here, page by page: a million at once take 250 MB.
+pub(crate) struct LocalPages<'a> {
+    store: &'a Store,
+    selection: &'a Selection,
+    pages: std::vec::IntoIter<PageRef>,
+}
+
+impl<'a> LocalPages<'a> {
+    /// Begins at the first page that can hold a wanted file.
+    pub(crate) async fn open(
+        shared: &'a Shared,
+        version: &Version,
+        selection: &'a Selection,
+    ) -> Result<Self, FetchError> {
+        let store = &shared.store;
+        let fields = version.manifest().fields();
+        let index = decode_index(fields, &here(store, fields.table).await?)?;
+        let pages: Vec<_> = selection.pages(&index).into_iter().cloned().collect();
+        Ok(Self {
+            store,
+            selection,
+            pages: pages.into_iter(),
+        })
+    }
+
+    /// The wanted files of the next page; `None` behind the last one.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Wanted>>, FetchError> {
+        let Some(page_ref) = self.pages.next() else {
+            return Ok(None);
+        };
+        let page = here(self.store, page_ref.page()).await?;
+        let page = Page::decode(&page, &page_ref).map_err(FetchError::Page)?;
+        Ok(Some(selected(&page, self.selection).collect()))
+    }
+}
+
+async fn here(store: &Store, id: BlobId) -> Result<Vec<u8>, FetchError> {
+    let found = store.blob(&id).await?;
+    found.ok_or(FetchError::NoDescription { blob: id })
 }
 
 fn decode_index(fields: &ManifestFields, bytes: &[u8]) -> Result<TableIndex, FetchError> {
