@@ -1,7 +1,8 @@
-"""Files by path and by URL: HfFileSystem, pandas, curl, aria2."""
+"""Files by path and by URL: HfFileSystem, pandas, DuckDB, curl, aria2."""
 import os, subprocess, urllib.parse
 
-import pandas
+import duckdb, pandas
+from duckdb_extensions import import_extension
 from huggingface_hub import HfFileSystem
 
 from common import DATASET, SOURCE, WORK, files, rows, tool
@@ -24,9 +25,14 @@ with system.open(f"{root}/large/0.bin", block_size=65_536) as file:
 for part in range(3):
     some = wanted[part * 4000 : (part + 1) * 4000]
     assert pandas.read_parquet(f"hf://{root}/columns/{part}.parquet").to_dict("records") == some
-    assert pandas.read_json(f"hf://{root}/rows/{part}.jsonl", lines=True, convert_dates=False).to_dict("records") == some
+    assert pandas.read_json(f"hf://{root}/rows/{part}.jsonl", lines=True, dtype=False).to_dict("records") == some
 assert list(pandas.read_parquet(f"hf://{root}/columns/0.parquet", columns=["id"])["id"]) == list(range(4000))
 assert pandas.read_csv(f"hf://{root}/table.csv").to_dict("records") == wanted[:1000]
+
+import_extension("httpfs")
+urls = [f"{os.environ['HF_ENDPOINT']}/{root}/resolve/main/columns/{part}.parquet" for part in range(3)]
+found = duckdb.execute("SELECT id, text FROM read_parquet(?) ORDER BY id", [urls]).fetchall()
+assert found == [(row["id"], row["text"]) for row in wanted]
 
 for name in ("large/1.bin", "odd/a b+c%20/ü.bin", "odd/empty"):
     url = f"{os.environ['HF_ENDPOINT']}/{root}/resolve/main/{urllib.parse.quote(name)}"

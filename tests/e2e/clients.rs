@@ -98,7 +98,7 @@ impl Scene {
             environment.file_name().unwrap_or_default().display()
         );
         let peers = [self.liar.address(), self.honest.address()?];
-        let mut args = vec!["--gateway", "127.0.0.1:0"];
+        let mut args = vec!["--gateway", "127.0.0.1:0", "--s3", "127.0.0.1:0"];
         args.extend(peers.iter().flat_map(|peer| ["--bootstrap", peer]));
         args.extend(options);
         let gateway = self.world.node(&name).daemon(args)?;
@@ -115,7 +115,11 @@ impl Scene {
             .env("HOME", work.join("home"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("HF_ENDPOINT", text(&gateway.ready, "gateway")?)
-            .env("HF_HUB_DISABLE_TELEMETRY", "1");
+            .env("HF_HUB_DISABLE_TELEMETRY", "1")
+            .env("AWS_ENDPOINT_URL", text(&gateway.ready, "s3")?)
+            .env("AWS_ACCESS_KEY_ID", "any")
+            .env("AWS_SECRET_ACCESS_KEY", "any")
+            .env("AWS_DEFAULT_REGION", "us-east-1");
         let finished = Running::start(&name, command)?
             .finish(SCRIPT_TIME_MAX)?
             .ok()?;
@@ -164,6 +168,7 @@ fn p2_unchanged_clients_end_with_the_right_data_beside_a_liar() -> Result<()> {
         ("resume", SLOW),
         ("load", &[]),
         ("files", &[]),
+        ("s3", &[]),
         ("examples", &[]),
     ];
     Scene::new(&python)?.run_all(&python, scripts)
