@@ -80,6 +80,12 @@ pub(crate) trait Peer {
         Role::Peer
     }
 
+    /// Whether it checks what it receives against a hash that it knew before. A checksum that the sender
+    /// gives along with the bytes finds errors of the line, and no lies.
+    fn verifies(&self) -> bool {
+        true
+    }
+
     /// Whether a fetch that ended with 0 is on disk; the others are synced in measured time.
     fn syncs(&self) -> bool {
         false

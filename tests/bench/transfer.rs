@@ -150,10 +150,26 @@ pub(crate) fn figures(seconds: f64, speed: f64, fetch: Used, seed: Used) -> Run 
         .with("seed_peak_bytes", lossy(seed.peak_bytes))
 }
 
+/// Which peers a goal speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Among {
+    /// All.
+    All,
+    /// Those that verify: [`Peer::verifies`].
+    Verified,
+}
+
 /// The goal on the speed of the subject, as a multiple of the fastest peer's.
-pub(crate) fn speed_goal(report: &Report, peers: &[Box<dyn Peer>], goal: f64) -> Goal {
+pub(crate) fn speed_goal(
+    report: &Report,
+    peers: &[Box<dyn Peer>],
+    (among, goal): (Among, f64),
+) -> Goal {
+    let counts = |peer: &dyn Peer| among == Among::All || peer.verifies();
     let speed = |role: Role| {
-        let of_role = peers.iter().filter(|peer| peer.role() == role);
+        let of_role = peers
+            .iter()
+            .filter(|peer| peer.role() == role && counts(peer.as_ref()));
         of_role
             .filter_map(|peer| Some((peer.name(), report.median(peer.name(), "MB/s")?)))
             .max_by(|a, b| a.1.total_cmp(&b.1))
@@ -161,7 +177,12 @@ pub(crate) fn speed_goal(report: &Report, peers: &[Box<dyn Peer>], goal: f64) ->
     let best = speed(Role::Peer);
     Goal {
         what: format!(
-            "speed of opendag / best peer ({})",
+            "speed of opendag / best {}peer ({})",
+            if among == Among::Verified {
+                "verified "
+            } else {
+                ""
+            },
             best.map_or("none", |(name, _)| name)
         ),
         sense: Sense::AtLeast,
@@ -256,12 +277,19 @@ mod tests {
             row.runs.push(Run::default().with("MB/s", speed));
             report.rows.push(row);
         }
-        let goal = speed_goal(&report, &peers, 1.5);
+        let goal = speed_goal(&report, &peers, (Among::All, 1.5));
         assert_eq!(goal.measured, Some(1.5));
         assert_eq!(goal.verdict(), Verdict::Reached);
         assert!(goal.what.contains("rsync"), "{}", goal.what);
+        // rsync believes what the sender says.
+        let goal = speed_goal(&report, &peers, (Among::Verified, 1.5));
+        assert_eq!(goal.measured, Some(3.0));
+        assert!(goal.what.contains("verified peer (aria2)"), "{}", goal.what);
 
         report.rows.truncate(2);
-        assert_eq!(speed_goal(&report, &peers, 1.5).verdict(), Verdict::Open);
+        assert_eq!(
+            speed_goal(&report, &peers, (Among::All, 1.5)).verdict(),
+            Verdict::Open
+        );
     }
 }

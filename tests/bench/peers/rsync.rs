@@ -15,6 +15,10 @@ impl Peer for Rsync {
         "rsync"
     }
 
+    fn verifies(&self) -> bool {
+        false
+    }
+
     fn missing(&self) -> Option<String> {
         need(&["rsync"])
     }

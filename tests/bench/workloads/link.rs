@@ -28,7 +28,7 @@ const SEEDS: usize = 4;
 
 /// B7.
 pub(super) fn lossy_link(bench: &Bench<'_>) -> Result<Report> {
-    let bytes = bench.options.scaled(400) * MIB;
+    let bytes = bench.options.scaled(1024) * MIB;
     let title = format!(
         "{} MiB over a link of 200 Mbit/s, 50 ms each way, 1 % loss",
         bytes / MIB

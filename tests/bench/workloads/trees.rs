@@ -14,7 +14,7 @@ use super::Bench;
 use crate::{
     peers::{Host, Role},
     report::Report,
-    transfer::{Comparison, mb, note_limit, size, speed_goal},
+    transfer::{Among, Comparison, mb, note_limit, size, speed_goal},
 };
 
 /// Seed of all generated content.
@@ -29,7 +29,12 @@ pub(super) fn one_file(bench: &Bench<'_>) -> Result<Report> {
     let source = Tree::new(SEED)
         .file("large.bin", bytes)
         .write(&bench.path("data"))?;
-    compare(bench, Report::new("B2", title), &source, 1.5)
+    compare(
+        bench,
+        Report::new("B2", title),
+        &source,
+        (Among::Verified, 1.5),
+    )
 }
 
 /// B3: many files of one small size.
@@ -37,7 +42,7 @@ pub(super) fn small_files(bench: &Bench<'_>) -> Result<Report> {
     let count = bench.options.scaled(20_000);
     let source = small(count, SMALL_BYTES).write(&bench.path("data"))?;
     let title = format!("{count} files of 10 KiB, one seed, loopback");
-    compare(bench, Report::new("B3", title), &source, 3.0)
+    compare(bench, Report::new("B3", title), &source, (Among::All, 3.0))
 }
 
 /// Files of equal size, a hundred to a folder.
@@ -55,10 +60,15 @@ pub(super) fn documentation(bench: &Bench<'_>) -> Result<Report> {
         "{files} files of the Rust documentation, {:.0} MB, one seed, loopback",
         mb(size(&source)?)
     );
-    compare(bench, Report::new("B4", title), &source, 2.0)
+    compare(bench, Report::new("B4", title), &source, (Among::All, 2.0))
 }
 
-fn compare(bench: &Bench<'_>, mut report: Report, source: &Path, goal: f64) -> Result<Report> {
+fn compare(
+    bench: &Bench<'_>,
+    mut report: Report,
+    source: &Path,
+    goal: (Among, f64),
+) -> Result<Report> {
     let mut peers = bench.peers();
     if report.workload != "B2" {
         // The line of limit is drawn for one file.
