@@ -24,6 +24,8 @@ use crate::{
 
 /// How long a description is waited for: clients give up after 10 s.
 const DESCRIPTION_MAX: Duration = Duration::from_secs(8);
+/// A peer that gave no description is asked again after this.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// Clients are told to come again for so long after peers gave anything; then that nobody has it.
 const HOPE: Duration = Duration::from_secs(60);
 /// Pages that are kept decoded.
@@ -38,6 +40,8 @@ pub(crate) struct ReadVersion {
     index: OnceCell<TableIndex>,
     pages: Mutex<BTreeMap<BlobId, (Instant, Arc<Page>)>>,
     on_demand: OnceCell<Arc<OnDemand>>,
+    /// Held by the one who asks peers for a page: many readers of one page are one question.
+    asking: tokio::sync::Mutex<()>,
     /// When peers gave something last.
     moved: Mutex<Instant>,
 }
@@ -60,6 +64,7 @@ impl ReadVersion {
             index: OnceCell::new(),
             pages: Mutex::default(),
             on_demand: OnceCell::new(),
+            asking: tokio::sync::Mutex::default(),
             moved: Mutex::new(Instant::now()),
         }
     }
@@ -208,9 +213,12 @@ impl ReadVersion {
 
     async fn page(&self, page_ref: &PageRef) -> Result<Arc<Page>, ReadFault> {
         let (id, now) = (page_ref.page(), Instant::now());
-        if let Some((used, page)) = self.pages().get_mut(&id) {
-            *used = now;
-            return Ok(page.clone());
+        if let Some(page) = self.page_at_hand(id) {
+            return Ok(page);
+        }
+        let _one = self.asking.lock().await;
+        if let Some(page) = self.page_at_hand(id) {
+            return Ok(page);
         }
         let bytes = self.blob(id).await?;
         let page = Page::decode(&bytes, page_ref).map_err(|error| ReadFault::failed(&error))?;
@@ -226,6 +234,13 @@ impl ReadVersion {
         }
         pages.insert(id, (now, page.clone()));
         Ok(page)
+    }
+
+    fn page_at_hand(&self, id: BlobId) -> Option<Arc<Page>> {
+        let mut pages = self.pages();
+        let (used, page) = pages.get_mut(&id)?;
+        *used = Instant::now();
+        Some(page.clone())
     }
 
     fn pages(&self) -> std::sync::MutexGuard<'_, BTreeMap<BlobId, (Instant, Arc<Page>)>> {
@@ -270,8 +285,14 @@ impl ReadVersion {
                     return Ok(bytes.to_vec());
                 }
             }
-            let changed = timeout_at(deadline, outlook.changed()).await;
-            if !matches!(changed, Ok(Ok(()))) {
+            // A peer that was busy may not be so any more.
+            let again = deadline.min(Instant::now() + ASK_AGAIN);
+            let changed = timeout_at(again, outlook.changed()).await;
+            if changed.is_err() {
+                asked.clear();
+            }
+            // Without its task nothing comes any more.
+            if Instant::now() >= deadline || matches!(changed, Ok(Err(_))) {
                 let waits_for = "a peer that gives the description of this version".to_owned();
                 return Err(self.waited("the description of this version", waits_for));
             }
