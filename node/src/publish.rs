@@ -6,6 +6,7 @@
 mod describe;
 mod earlier;
 mod hash;
+mod license;
 mod version;
 pub(crate) mod walk;
 
@@ -23,7 +24,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::version::{Signed, sign_head};
-use self::walk::{Links, Walk, WalkError};
+use self::{
+    license::Licensed,
+    walk::{Links, Walk, WalkError},
+};
 use crate::{
     disk::{self, DiskError},
     fault::Fault,
@@ -62,6 +66,13 @@ pub(crate) enum PublishError {
     /// An entry cannot stand in a table.
     #[error("cannot describe a file: {0}")]
     Entry(#[from] EntryError),
+    /// Neither the publisher nor the version before says a licence.
+    #[error(
+        "a licence is missing, and without one nobody may use the data; name it with --license: an SPDX \
+         expression such as CC-BY-4.0, CC0-1.0, ODbL-1.0 or \"MIT OR Apache-2.0\" (all are listed at \
+         https://spdx.org/licenses), or LicenseRef-NAME for terms of your own, which the card then tells"
+    )]
+    NoLicense,
     /// A field of the description is not allowed.
     #[error("the description is refused: {0}")]
     Record(#[from] RecordError),
@@ -121,6 +132,7 @@ impl PublishError {
             | Self::Table(_)
             | Self::Chunks(_)
             | Self::Entry(_)
+            | Self::NoLicense
             | Self::Record(_) => Fault::Input,
             Self::Card { .. } => Fault::Input,
             Self::Threshold { .. } | Self::Owners(_) | Self::Dataset(_) => Fault::Refused,
@@ -140,6 +152,9 @@ pub(crate) async fn publish(
     cancel: &CancellationToken,
 ) -> Result<Event, PublishError> {
     let start = Instant::now();
+    let (asked, wanted) = (shared.clone(), request.clone());
+    let Licensed { request, is_kept } = blocking(move || license::fill(&asked, &wanted)).await?;
+    let request = &request;
     version::check(request)?;
     let _working = shared.store.work().await;
     let derived_from = version::derivations(shared, &request.derived_from)?;
@@ -176,6 +191,8 @@ pub(crate) async fn publish(
         manifest: signed.manifest,
         sequence: signed.sequence,
         link,
+        license: request.license.clone(),
+        license_kept: is_kept,
         files: signed.files,
         bytes: signed.bytes,
         bytes_read,

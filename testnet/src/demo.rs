@@ -30,6 +30,8 @@ const FETCH_RATE_MIN: u64 = 16 * 1024;
 const DIFFERENT_SHOWN: usize = 10;
 /// Name of the dataset.
 const NAME: &str = "demo";
+/// Its licence: what is shown never leaves this machine.
+const LICENSE: &str = "LicenseRef-demo";
 
 /// What to show, and where.
 #[derive(Clone, Debug)]
@@ -194,6 +196,8 @@ async fn publish(
         folder.to_owned(),
         "--name".to_owned(),
         NAME.to_owned(),
+        "--license".to_owned(),
+        LICENSE.to_owned(),
     ];
     for name in &source.without {
         // A name without a slash would match at any depth.

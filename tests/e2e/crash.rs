@@ -216,7 +216,15 @@ fn p9_a_publish_that_was_killed_leaves_a_node_that_starts() -> Result<()> {
     let large = fs::File::create(source.join("large.bin"))?;
     large.set_len(128 * 1024 * MIB)?;
     let node = world.node("publisher");
-    let args = ["publish", &source.display().to_string(), "--name", "data"].map(str::to_owned);
+    let args = [
+        "publish",
+        &source.display().to_string(),
+        "--name",
+        "data",
+        "--license",
+        "CC0-1.0",
+    ]
+    .map(str::to_owned);
     for _ in 0..2 {
         let mut publish = node.start(&args)?;
         publish.wait_for("hashing", COMMAND_TIME_MAX, |event| {

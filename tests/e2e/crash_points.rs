@@ -65,7 +65,15 @@ fn p9_a_publish_that_dies_at_any_point_can_be_repeated() -> Result<()> {
         .file("large.bin", 1_100_000)
         .write(&world.path("source"))?;
     let node = world.node("publisher");
-    let args = ["publish", &source.display().to_string(), "--name", "data"].map(str::to_owned);
+    let args = [
+        "publish",
+        &source.display().to_string(),
+        "--name",
+        "data",
+        "--license",
+        "CC0-1.0",
+    ]
+    .map(str::to_owned);
     let died = die_everywhere(&node, |dying| Ok(dying.run(&args)?.code))?;
     ensure!(
         died >= 5,
@@ -161,7 +169,7 @@ fn p1_records_are_synced_before_a_publish_is_told() -> Result<()> {
         .display()
         .to_string();
     let lines = trace(&world.node("publisher"), &world.path("trace"), |node| {
-        node.run(["publish", &source, "--name", "data"])?
+        node.run(["publish", &source, "--name", "data", "--license", "CC0-1.0"])?
             .ok()
             .map(drop)
     })?;

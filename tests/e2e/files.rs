@@ -29,6 +29,8 @@ fn an_empty_folder_cannot_be_published() -> Result<()> {
         empty.as_os_str(),
         "--name".as_ref(),
         "x".as_ref(),
+        "--license".as_ref(),
+        "CC0-1.0".as_ref(),
     ])?;
     ensure_says(&finished.code(2)?, &["empty"])
 }
@@ -47,17 +49,33 @@ fn what_is_no_file_is_refused_by_name() -> Result<()> {
             _ => symlink("odd-one", &odd)?,
         }
         let path = folder.display().to_string();
-        let finished = node.run(["publish", &path, "--name", kind])?;
+        let finished = node.run(["publish", &path, "--name", kind, "--license", "CC0-1.0"])?;
         ensure_says(
             &finished.code(2).with_context(|| kind.to_owned())?,
             &["odd-one"],
         )?;
         // The way out that the sentence names.
-        node.run(["publish", &path, "--name", kind, "--exclude", "odd-one"])?
-            .ok()?;
+        node.run([
+            "publish",
+            &path,
+            "--name",
+            kind,
+            "--license",
+            "CC0-1.0",
+            "--exclude",
+            "odd-one",
+        ])?
+        .ok()?;
     }
     let device = node
-        .run(["publish", "/dev/null", "--name", "device"])?
+        .run([
+            "publish",
+            "/dev/null",
+            "--name",
+            "device",
+            "--license",
+            "CC0-1.0",
+        ])?
         .code(2)?;
     ensure_says(&device, &["/dev/null"])
 }
@@ -80,7 +98,14 @@ fn names_that_other_systems_cannot_hold_are_refused() -> Result<()> {
             .file("good", 10)
             .write(&world.path(format!("n{index}")))?;
         fs::write(folder.join(OsString::from_vec(name.to_vec())), b"x")?;
-        let finished = node.run(["publish", &folder.display().to_string(), "--name", "x"])?;
+        let finished = node.run([
+            "publish",
+            &folder.display().to_string(),
+            "--name",
+            "x",
+            "--license",
+            "CC0-1.0",
+        ])?;
         let finished = finished.code(2).with_context(|| format!("{name:?}"))?;
         ensure!(
             !finished.stderr.contains('\u{7}'),
@@ -93,7 +118,14 @@ fn names_that_other_systems_cannot_hold_are_refused() -> Result<()> {
     fs::write(folder.join("name"), b"2")?;
     ensure_says(
         &node
-            .run(["publish", &folder.display().to_string(), "--name", "x"])?
+            .run([
+                "publish",
+                &folder.display().to_string(),
+                "--name",
+                "x",
+                "--license",
+                "CC0-1.0",
+            ])?
             .code(2)?,
         &["name"],
     )
@@ -139,10 +171,14 @@ fn p2_a_file_that_changes_while_it_is_published_stops_the_publish() -> Result<()
                 thread::yield_now();
             }
         });
-        let finished =
-            world
-                .node("node")
-                .run(["publish", &source.display().to_string(), "--name", "x"]);
+        let finished = world.node("node").run([
+            "publish",
+            &source.display().to_string(),
+            "--name",
+            "x",
+            "--license",
+            "CC0-1.0",
+        ]);
         done.store(true, Ordering::Relaxed);
         finished
     })?;
@@ -165,7 +201,14 @@ fn an_unreadable_file_stops_the_publish_with_its_name() -> Result<()> {
         );
         return Ok(());
     };
-    let finished = node.run(["publish", &source.display().to_string(), "--name", "x"])?;
+    let finished = node.run([
+        "publish",
+        &source.display().to_string(),
+        "--name",
+        "x",
+        "--license",
+        "CC0-1.0",
+    ])?;
     ensure!(matches!(finished.code, Some(1 | 2)), "{finished:?}");
     ensure_says(&finished, &["secret.txt"])
 }

@@ -26,13 +26,32 @@ fn p8_garbage_on_the_command_line_ends_with_two() -> Result<()> {
         &["publish"],
         &["publish", "."],
         &["publish", "/no/such/folder", "--name", "x"],
-        &["publish", ".", "--name", ""],
-        &["publish", ".", "--name", "a/b"],
-        &["publish", ".", "--name", ".."],
-        &["publish", ".", "--name", "CON"],
+        &["publish", ".", "--name", "", "--license", "CC0-1.0"],
+        &["publish", ".", "--name", "x"],
+        &["publish", ".", "--name", "a/b", "--license", "CC0-1.0"],
+        &["publish", ".", "--name", "..", "--license", "CC0-1.0"],
+        &["publish", ".", "--name", "CON", "--license", "CC0-1.0"],
         &["publish", ".", "--name", "x", "--name", "y"],
-        &["publish", ".", "--name", "x", "--exclude", "[a"],
-        &["publish", ".", "--name", "x", "--derived-from", "nonsense:"],
+        &[
+            "publish",
+            ".",
+            "--name",
+            "x",
+            "--license",
+            "CC0-1.0",
+            "--exclude",
+            "[a",
+        ],
+        &[
+            "publish",
+            ".",
+            "--name",
+            "x",
+            "--license",
+            "CC0-1.0",
+            "--derived-from",
+            "nonsense:",
+        ],
         &["fetch"],
         &["fetch", ""],
         &["fetch", "opendag:"],
@@ -142,7 +161,14 @@ fn a_key_file_that_others_can_read_is_refused() -> Result<()> {
         .context("a publisher key")?;
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644))?;
     fs::write(source.join("y"), b"y")?;
-    let finished = node.run(["publish", &source.display().to_string(), "--name", "data"])?;
+    let finished = node.run([
+        "publish",
+        &source.display().to_string(),
+        "--name",
+        "data",
+        "--license",
+        "CC0-1.0",
+    ])?;
     ensure!(matches!(finished.code, Some(1 | 2 | 4)), "{finished:?}");
     let name = key
         .file_name()

@@ -27,6 +27,8 @@ fn removing_one_of_two_datasets_leaves_the_other_whole() -> Result<()> {
             &path.display().to_string(),
             "--name",
             name,
+            "--license",
+            "CC0-1.0",
             "--copy",
         ])?
         .ok()?

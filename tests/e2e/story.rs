@@ -19,7 +19,14 @@ fn growth_of_publish(tree: &Tree) -> Result<(u64, u64)> {
     )?;
     let before = measure::disk_usage(node.data_dir())?;
     let published = node
-        .run(["publish", &source.display().to_string(), "--name", "data"])?
+        .run([
+            "publish",
+            &source.display().to_string(),
+            "--name",
+            "data",
+            "--license",
+            "CC0-1.0",
+        ])?
         .ok()?;
     ensure_modest("publish", published.peak_bytes)?;
     let after = measure::disk_usage(node.data_dir())?;
@@ -66,6 +73,8 @@ fn copying_takes_the_space_that_in_place_does_not() -> Result<()> {
         &source.display().to_string(),
         "--name",
         "data",
+        "--license",
+        "CC0-1.0",
         "--copy",
     ])?
     .ok()?;

@@ -350,6 +350,37 @@ fn keys_can_be_taken_to_another_node() -> Result<()> {
 }
 
 #[test]
+fn a_dataset_begins_with_a_licence_and_keeps_it() -> Result<()> {
+    let world = world()?;
+    let node = world.node("publisher");
+    let folder = Tree::new(91).file("x", 10).write(&world.path("a"))?;
+    let path = folder.display().to_string();
+    let line = ["publish", &path, "--name", "data"];
+    let refused = node.run(line)?.code(2)?;
+    ensure_says(&refused, &["--license", "CC-BY-4.0", "LicenseRef-"])?;
+    let terms = ["--license", "LicenseRef-my-terms"];
+    let first = node.run(line.iter().chain(&terms))?;
+    let first = first.ok()?.event("published")?;
+    ensure!(
+        first["license"] == terms[1] && first["license_kept"] == false,
+        "{first}"
+    );
+
+    fs::write(folder.join("y"), b"y")?;
+    let second = node.run(line)?.ok()?.event("published")?;
+    ensure!(
+        second["license"] == terms[1] && second["license_kept"] == true,
+        "{second}"
+    );
+    let shown = node.run(["show", "data"])?.ok()?.event("versions")?;
+    ensure!(shown["versions"][0]["license"] == terms[1], "{shown}");
+
+    // Another dataset does not take it over.
+    node.run(["publish", &path, "--name", "other"])?.code(2)?;
+    Ok(())
+}
+
+#[test]
 fn lineage_is_kept_and_shown() -> Result<()> {
     let world = world()?;
     let node = world.node("publisher");

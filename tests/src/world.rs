@@ -234,7 +234,7 @@ impl Node {
         })
     }
 
-    /// Publishes a folder under a name and returns the `published` event.
+    /// Publishes a folder under a name, for any use, and returns the `published` event.
     pub fn publish(&self, path: &Path, name: &str) -> Result<Value> {
         let path = path.as_os_str();
         self.run([
@@ -242,6 +242,8 @@ impl Node {
             path,
             OsStr::new("--name"),
             OsStr::new(name),
+            OsStr::new("--license"),
+            OsStr::new("CC0-1.0"),
         ])?
         .ok()?
         .event("published")

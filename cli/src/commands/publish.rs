@@ -27,7 +27,8 @@ pub struct PublishArgs {
     /// Description, a paragraph
     #[arg(long)]
     pub description: Option<String>,
-    /// Licence as an SPDX expression, such as CC-BY-4.0
+    /// Licence as an SPDX expression, such as CC-BY-4.0, or LicenseRef-NAME [default: that of the
+    /// version before; the first version needs one]
     #[arg(long, value_name = "SPDX")]
     pub license: Option<String>,
     /// Language as a BCP 47 tag; may be repeated

@@ -108,6 +108,8 @@ fn published(lines: &mut Lines, event: &Event) {
         bytes,
         seconds,
         new,
+        license,
+        license_kept,
         ..
     } = event
     else {
@@ -123,6 +125,14 @@ fn published(lines: &mut Lines, event: &Event) {
         lines.add(format_args!(
             "Nothing has changed: version {sequence} has the same {files} files, {size}."
         ));
+    }
+    if let Some(license) = license {
+        let kept = if *license_kept {
+            ", as the version before"
+        } else {
+            ""
+        };
+        lines.add(format_args!("Licence      {}{kept}", escape(license)));
     }
     lines.add(format_args!("Manifest     {manifest}"));
     lines.add(format_args!("Link         {}", escape(link)));

@@ -197,6 +197,12 @@ pub enum Event {
         sequence: u64,
         /// Link to the dataset, with addresses of this node if it listens.
         link: String,
+        /// Its licence, an SPDX expression.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        license: Option<String>,
+        /// True if the publisher named no licence, and it is that of the version before.
+        #[serde(default)]
+        license_kept: bool,
         /// Files.
         files: u64,
         /// Bytes.

@@ -18,7 +18,7 @@ pub struct PublishRequest {
     pub title: Option<String>,
     /// A paragraph.
     pub description: Option<String>,
-    /// SPDX expression.
+    /// SPDX expression; default: that of the version before, and there must be one.
     pub license: Option<String>,
     /// Languages as BCP 47 tags.
     pub languages: Vec<String>,

@@ -5,7 +5,7 @@ use std::path::Path;
 use opendag_protocol::{
     BlobId, DatasetId, Hash, ManifestId, RecordId,
     catalogue::DatasetState,
-    key::SecretKey,
+    key::{PublicKey, SecretKey},
     record::{
         Dataset, DatasetFields, Derivation, Head, HeadFields, Manifest, ManifestFields, Record,
         SignedRecord,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The key that is used, and made at the first use, when the user names none.
-const DEFAULT_KEY: &str = "default";
+pub(super) const DEFAULT_KEY: &str = "default";
 
 /// A version that is signed.
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ pub(super) fn derivations(
     Ok(derivations)
 }
 
-fn first(name: &str, owner: opendag_protocol::key::PublicKey) -> Result<Dataset, PublishError> {
+fn first(name: &str, owner: PublicKey) -> Result<Dataset, PublishError> {
     let owners = vec![owner];
     let name = name.to_owned();
     Ok(Dataset::new(DatasetFields {
@@ -124,7 +124,7 @@ pub(super) fn sign(
         .keys()
         .get_or_create(request.key.as_deref().unwrap_or(DEFAULT_KEY))?;
     let mut records = Vec::new();
-    let state = match own_dataset(shared, &request.name, &key)? {
+    let state = match own_dataset(shared, &request.name, &key.public())? {
         Some(state) => state,
         None => {
             let first = SignedRecord::sign(
@@ -228,19 +228,14 @@ fn head(
 }
 
 /// The dataset with this name that `key` owns.
-fn own_dataset(
+pub(super) fn own_dataset(
     shared: &Shared,
     name: &str,
-    key: &SecretKey,
+    key: &PublicKey,
 ) -> Result<Option<DatasetState>, PublishError> {
     for id in shared.store.by_name(name)? {
         if let Some(state) = shared.store.dataset(&id)?
-            && state
-                .owners()
-                .current()
-                .fields()
-                .owners
-                .contains(&key.public())
+            && state.owners().current().fields().owners.contains(key)
         {
             return Ok(Some(state));
         }

@@ -44,6 +44,8 @@ impl Peer for OpenDag {
                 &job.source.display().to_string(),
                 "--name",
                 "data",
+                "--license",
+                "CC0-1.0",
             ])?
             .finish(SEED_TIME_MAX)?
             .ok()?

@@ -60,6 +60,7 @@ fn publishing(name: &'static str, more: Vec<&'static str>) -> Way {
     way(name, move |source, world, run| {
         let node = world.node(&format!("{name}{run}").replace([' ', '+'], "-"));
         let mut command = node.command(["--json", "publish", "--name", "data"]);
+        command.args(["--license", "CC0-1.0"]);
         command.args(&more).arg(source);
         command
     })

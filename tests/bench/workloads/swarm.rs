@@ -47,7 +47,14 @@ impl Swarm {
         let world = World::new_in(&bench.options.binary, &folder)?;
         let publisher = world.node("seed0");
         let published = publisher
-            .start(["publish", &source.display().to_string(), "--name", "data"])?
+            .start([
+                "publish",
+                &source.display().to_string(),
+                "--name",
+                "data",
+                "--license",
+                "CC0-1.0",
+            ])?
             .finish(SEED_TIME_MAX)?
             .ok()?
             .event("published")?;

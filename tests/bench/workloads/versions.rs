@@ -92,10 +92,17 @@ impl Publisher {
 }
 
 fn publish(node: &Node, folder: &Path) -> Result<Value> {
-    node.start(["publish", &folder.display().to_string(), "--name", "data"])?
-        .finish(SEED_TIME_MAX)?
-        .ok()?
-        .event("published")
+    node.start([
+        "publish",
+        &folder.display().to_string(),
+        "--name",
+        "data",
+        "--license",
+        "CC0-1.0",
+    ])?
+    .finish(SEED_TIME_MAX)?
+    .ok()?
+    .event("published")
 }
 
 fn one(bench: &Bench<'_>, dataset: &Dataset) -> Result<Row> {

@@ -144,7 +144,7 @@ fn swarm(world: &World, source: &Path, mirrors: usize, growth_percent_max: u64) 
     let path = source.display().to_string();
     let published = publisher
         .node()
-        .start(["publish", &path, "--name", "data"])?
+        .start(["publish", &path, "--name", "data", "--license", "CC0-1.0"])?
         .finish(STEP_TIME_MAX)?
         .ok()?;
     let published = published.event("published")?;
