@@ -116,7 +116,7 @@ fn judged_at(record: &Record) -> u8 {
         Record::Dataset(_) => 0,
         Record::Manifest(_) => 1,
         Record::Head(_) => 2,
-        Record::Other(_) => 3,
+        Record::Statement(_) | Record::Other(_) => 3,
     }
 }
 
@@ -150,7 +150,7 @@ pub(crate) async fn record(
         Record::Dataset(dataset) => dataset.fields().dataset.unwrap_or_else(|| id.into()),
         Record::Manifest(manifest) => manifest.fields().dataset,
         Record::Head(head) => head.fields().dataset,
-        Record::Other(_) => return Ok(vec![named]),
+        Record::Statement(_) | Record::Other(_) => return Ok(vec![named]),
     };
     let mut all = if of == DatasetId::from(id) {
         whole?

@@ -25,8 +25,9 @@ use crate::{
     net::Net,
     node::Shared,
     report::Reporter,
-    store::StoreError,
+    store::{CatalogueChange, StoreError},
 };
+use tokio::sync::broadcast;
 
 /// Why a link leads nowhere.
 #[derive(Debug, thiserror::Error)]
@@ -255,7 +256,9 @@ pub(crate) fn local(shared: &Shared, id: RecordId) -> Result<Option<Version>, Re
                 .dataset(&dataset)?
                 .and_then(|state| state.newest_manifest())
         }
-        Record::Head(_) | Record::Other(_) => return Err(ResolveError::OtherRecord(id)),
+        Record::Head(_) | Record::Statement(_) | Record::Other(_) => {
+            return Err(ResolveError::OtherRecord(id));
+        }
     };
     manifest.map_or(Ok(None), |manifest| version(shared, manifest))
 }
@@ -294,6 +297,12 @@ pub(crate) async fn resolve(
 }
 
 impl Shared {
+    /// Tells which datasets and statements become known or change, from now on. Whoever lags looks at all.
+    #[allow(dead_code, reason = "for what indexes and follows")]
+    pub(crate) fn catalogue_changes(&self) -> broadcast::Receiver<CatalogueChange> {
+        self.store.catalogue_changes()
+    }
+
     /// Judges a record and keeps it if it is new.
     pub(crate) fn learn(&self, record: &SignedRecord) -> Result<Applied, StoreError> {
         self.store.apply(record, now())

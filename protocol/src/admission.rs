@@ -111,7 +111,7 @@ pub fn head_dataset(bytes: &[u8]) -> Option<DatasetId> {
     }
     match SignedRecord::peek(bytes).ok()? {
         Record::Head(head) => Some(head.dataset()),
-        Record::Dataset(_) | Record::Manifest(_) | Record::Other(_) => None,
+        Record::Dataset(_) | Record::Manifest(_) | Record::Statement(_) | Record::Other(_) => None,
     }
 }
 
@@ -130,6 +130,7 @@ fn decode_head(bytes: &[u8]) -> Result<SignedRecord, Verdict> {
         | RecordError::Field { .. }
         | RecordError::SignatureCount { .. }
         | RecordError::SignatureOrder
+        | RecordError::Author
         | RecordError::Signature(_) => Verdict::Reject(RejectReason::NotARecord(error)),
     })
 }

@@ -10,6 +10,7 @@
 //! specification recovers from fast-forward attacks in the same way).
 //! Source: `specs/records.md`, section *Which record replaces which*.
 
+mod needed;
 mod outcome;
 mod stored;
 mod view;
@@ -82,7 +83,7 @@ impl DatasetState {
                 Record::Dataset(_) => self.owners.extend(signed).map_err(Refused::Owners)?,
                 Record::Manifest(manifest) => self.remember(manifest),
                 Record::Head(_) => self.newest = Some(signed.clone()),
-                Record::Other(_) => {}
+                Record::Statement(_) | Record::Other(_) => {}
             }
         }
         debug_assert!(self.holds_invariants());
@@ -111,7 +112,7 @@ impl DatasetState {
             Record::Manifest(manifest) => self.assess_manifest(manifest),
             Record::Head(head) => self.assess_head(head, now),
             // `authorises` has no rule for these and refused it.
-            Record::Other(_) => Ok(Applied::Unneeded),
+            Record::Statement(_) | Record::Other(_) => Ok(Applied::Unneeded),
         }
     }
 
@@ -122,7 +123,7 @@ impl DatasetState {
             Record::Dataset(dataset) => dataset.previous(),
             Record::Manifest(manifest) => Some(manifest.owner_record()),
             Record::Head(head) => Some(head.owner_record()),
-            Record::Other(_) => None,
+            Record::Statement(_) | Record::Other(_) => None,
         };
         owner_record.filter(|id| self.owners.at(id).is_none())
     }

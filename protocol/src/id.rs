@@ -15,7 +15,7 @@ const MULTIHASH_BLAKE3: u64 = 0x1e;
 /// Multicodec of DAG-CBOR, the codec of records.
 const CODEC_DAG_CBOR: u64 = 0x71;
 /// Multicodec of raw bytes, the codec of blobs.
-const CODEC_RAW: u64 = 0x55;
+pub(crate) const CODEC_RAW: u64 = 0x55;
 
 /// The BLAKE3-256 hash of some bytes. As text 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -19,6 +19,8 @@ pub mod path;
 pub mod rate;
 pub mod record;
 pub mod score;
+pub mod statements;
+pub mod sync;
 pub mod table;
 #[cfg(test)]
 mod testing;

@@ -14,6 +14,19 @@ pub const RECORD_BYTES_MAX: usize = 48 * 1024;
 /// A `head` record: what every node of the network receives.
 pub const HEAD_BYTES_MAX: usize = 1024;
 
+/// A statement: a long text, or a list of some hundred entries. What strangers may say to everybody
+/// is bounded more tightly than what describes a dataset.
+pub const STATEMENT_BYTES_MAX: usize = 16 * 1024;
+
+/// Statements of one author, over all types and subjects: what a busy reader writes in years.
+pub const STATEMENTS_PER_AUTHOR_MAX: usize = 1024;
+
+/// Statements about one subject: more than anybody reads.
+pub const STATEMENTS_PER_SUBJECT_MAX: usize = 1024;
+
+/// Statements in all: about 30 MiB in memory.
+pub const STATEMENTS_MAX: usize = 65_536;
+
 /// Signatures on a record, and so owners of a dataset: verification costs 50 µs each.
 pub const SIGNATURES_MAX: usize = 16;
 
@@ -152,3 +165,23 @@ pub const BLOB_RANGES_PER_REQUEST_MAX: usize = 512;
 /// A span of a blob that is sent without a proof: the longest chunk of a chunk map. What a liar sends instead is
 /// found out after so many bytes.
 pub const SPAN_BYTES_MAX: u32 = 256 * 1024;
+
+/// Ranges in one message of a reconciliation: with their smallest content they fill a frame.
+pub const SYNC_RANGES_MAX: usize = 4096;
+
+/// Bytes of ranges after which a message of a reconciliation takes no more: with one more range and the
+/// rest it fits a frame.
+pub const SYNC_RANGES_BYTES_MAX: usize = 56 * 1024;
+
+/// Ids in one range: more are told by fingerprints.
+pub const SYNC_IDS_PER_RANGE_MAX: usize = 64;
+
+/// Ids in one offer: a link takes 41 bytes.
+pub const SYNC_OFFERS_PER_MESSAGE_MAX: usize = 1024;
+
+/// Messages of ranges that one side answers: sets of a million that differ everywhere are not compared
+/// at one go.
+pub const SYNC_ROUNDS_MAX: u32 = 64;
+
+/// Records that one reconciliation finds to be lacking on each side; the next finds more.
+pub const SYNC_DIFFERENCE_MAX: usize = 16_384;

@@ -12,6 +12,8 @@ mod manifest;
 mod owners;
 mod payload;
 mod signed;
+mod statement;
+mod subject;
 mod text;
 
 use std::sync::Arc;
@@ -19,16 +21,20 @@ use std::sync::Arc;
 pub use dataset::{Dataset, DatasetFields};
 pub use error::RecordError;
 pub use head::{Head, HeadFields};
+/// A value of DAG-CBOR, such as a field that only some know.
+pub use ipld_core::ipld::Ipld;
 pub use manifest::{Derivation, Manifest, ManifestFields};
 pub use owners::{OwnerChain, OwnerError};
 use payload::{Fields as _, Header, Payload, VERSION};
 pub use signed::SignedRecord;
+pub use statement::{Statement, StatementFields};
+pub use subject::Subject;
 pub use text::FieldProblem;
 pub(crate) use text::check_name;
 
 use crate::{
     DatasetId, RecordId, cbor,
-    limits::{HEAD_BYTES_MAX, RECORD_BYTES_MAX, RECORD_TYPE_BYTES_MAX},
+    limits::{HEAD_BYTES_MAX, RECORD_BYTES_MAX, RECORD_TYPE_BYTES_MAX, STATEMENT_BYTES_MAX},
 };
 
 /// What a record says.
@@ -40,6 +46,8 @@ pub enum Record {
     Manifest(Manifest),
     /// Which version is newest.
     Head(Head),
+    /// What an author says of something.
+    Statement(Statement),
     /// A type that this program does not know.
     Other(OtherRecord),
 }
@@ -64,6 +72,7 @@ impl Record {
             DatasetFields::KIND => Self::Dataset(Dataset(Payload::decode(payload)?)),
             ManifestFields::KIND => Self::Manifest(Manifest(Payload::decode(payload)?)),
             HeadFields::KIND => Self::Head(Head(Payload::decode(payload)?)),
+            _ if header.author.is_some() => Self::Statement(Statement::decode(payload)?),
             _ => Self::Other(OtherRecord {
                 kind: header.kind,
                 payload: payload.into(),
@@ -78,6 +87,7 @@ impl Record {
             Self::Dataset(record) => record.0.bytes(),
             Self::Manifest(record) => record.0.bytes(),
             Self::Head(record) => record.0.bytes(),
+            Self::Statement(record) => record.payload(),
             Self::Other(record) => &record.payload,
         }
     }
@@ -89,18 +99,19 @@ impl Record {
             Self::Dataset(record) => record.0.id(),
             Self::Manifest(record) => record.0.id(),
             Self::Head(record) => record.0.id(),
+            Self::Statement(record) => record.id(),
             Self::Other(record) => payload::id_of(&record.payload),
         }
     }
 
-    /// The dataset that it is about; `None` for unknown types.
+    /// The dataset that it is about; `None` for statements and unknown types.
     #[must_use]
     pub fn dataset_id(&self) -> Option<DatasetId> {
         match self {
             Self::Dataset(record) => Some(record.dataset_id()),
             Self::Manifest(record) => Some(record.dataset()),
             Self::Head(record) => Some(record.dataset()),
-            Self::Other(_) => None,
+            Self::Statement(_) | Self::Other(_) => None,
         }
     }
 
@@ -111,6 +122,7 @@ impl Record {
             Self::Dataset(_) => DatasetFields::KIND,
             Self::Manifest(_) => ManifestFields::KIND,
             Self::Head(_) => HeadFields::KIND,
+            Self::Statement(record) => record.kind(),
             Self::Other(record) => &record.kind,
         }
     }
@@ -119,6 +131,7 @@ impl Record {
     const fn bytes_max(&self) -> usize {
         match self {
             Self::Head(_) => HEAD_BYTES_MAX,
+            Self::Statement(_) => STATEMENT_BYTES_MAX,
             Self::Dataset(_) | Self::Manifest(_) | Self::Other(_) => RECORD_BYTES_MAX,
         }
     }
@@ -142,7 +155,13 @@ impl From<Head> for Record {
     }
 }
 
-/// A record of a type that this program does not know: kept and forwarded as it is.
+impl From<Statement> for Record {
+    fn from(record: Statement) -> Self {
+        Self::Statement(record)
+    }
+}
+
+/// A record of a type that this program does not know and that nobody is the author of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherRecord {
     kind: String,
@@ -155,6 +174,11 @@ impl OtherRecord {
     pub fn kind(&self) -> &str {
         &self.kind
     }
+}
+
+/// Is it a type that is no statement?
+fn has_rules_of_its_own(kind: &str) -> bool {
+    [DatasetFields::KIND, ManifestFields::KIND, HeadFields::KIND].contains(&kind)
 }
 
 /// 1 to 32 lower-case letters, digits and dashes, a letter first.

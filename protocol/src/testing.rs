@@ -9,6 +9,7 @@ use crate::{
     key::SecretKey,
     record::{
         Dataset, DatasetFields, Head, HeadFields, Manifest, ManifestFields, Record, SignedRecord,
+        Statement, StatementFields, Subject,
     },
 };
 
@@ -131,6 +132,19 @@ pub(crate) fn head(
     )
 }
 
+/// What the key `author` says of a subject.
+pub(crate) fn statement(author: u8, subject: Option<Subject>, issued_at: u64) -> Statement {
+    Statement::new(StatementFields {
+        kind: "review".to_owned(),
+        author: key(author).public(),
+        issued_at: Timestamp::from_secs(issued_at),
+        subject,
+        expires_at: None,
+        more: BTreeMap::from([("rating".to_owned(), Ipld::Integer(4))]),
+    })
+    .unwrap()
+}
+
 /// A payload as a map, to be altered.
 pub(crate) fn map_of(payload: &[u8]) -> BTreeMap<String, Ipld> {
     cbor::from_slice_canonical(payload).unwrap()
@@ -138,18 +152,29 @@ pub(crate) fn map_of(payload: &[u8]) -> BTreeMap<String, Ipld> {
 
 /// An envelope over any payload, properly signed by key 1.
 pub(crate) fn envelope(payload: &[u8]) -> Vec<u8> {
-    let signature = key(1).sign(&[b"opendag/record/1\0", payload].concat());
-    let entry = BTreeMap::from([
-        ("key", Ipld::Bytes(key(1).public().as_bytes().to_vec())),
-        ("signature", Ipld::Bytes(signature.as_bytes().to_vec())),
-    ]);
-    let entry = entry
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect();
+    envelope_by(payload, &[1])
+}
+
+/// An envelope over any payload, properly signed by these keys.
+pub(crate) fn envelope_by(payload: &[u8], numbers: &[u8]) -> Vec<u8> {
+    let mut keys: Vec<SecretKey> = numbers.iter().copied().map(key).collect();
+    keys.sort_by_key(SecretKey::public);
+    let entry = |key: &SecretKey| {
+        let signature = key.sign(&[b"opendag/record/1\0", payload].concat());
+        Ipld::Map(BTreeMap::from([
+            (
+                "key".to_owned(),
+                Ipld::Bytes(key.public().as_bytes().to_vec()),
+            ),
+            (
+                "signature".to_owned(),
+                Ipld::Bytes(signature.as_bytes().to_vec()),
+            ),
+        ]))
+    };
     let envelope = BTreeMap::from([
         ("payload", Ipld::Bytes(payload.to_vec())),
-        ("signatures", Ipld::List(vec![Ipld::Map(entry)])),
+        ("signatures", Ipld::List(keys.iter().map(entry).collect())),
     ]);
     cbor::to_vec(&envelope).unwrap()
 }

@@ -9,6 +9,7 @@ mod frame;
 mod groups;
 mod holdings;
 mod records;
+mod sync;
 
 pub use blobs::{BlobItem, BlobRange, BlobSpan, BlobsRequest, ByteSpan, Status, UnknownStatus};
 pub use bounded::{BoundedBytes, BoundedVec, TooMany};
@@ -18,6 +19,7 @@ pub use frame::{
 pub use groups::{GroupRange, GroupRanges, groups_in};
 pub use holdings::{HoldingsRequest, HoldingsUpdate, PeerAddr, ShardBits, shards_in};
 pub use records::{RecordBytes, RecordsRequest, RecordsResponse};
+pub use sync::{SyncHas, SyncMessage, SyncRange};
 
 #[cfg(test)]
 mod tests;

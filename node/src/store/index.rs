@@ -18,7 +18,7 @@ use super::segment::Position;
 use crate::disk::{self, DiskError, temp_name};
 
 /// Version of the keys and values; another one means: rebuild.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 /// Memory for cached pages. With 16 MiB, publishing 50,000 files took 60 MiB more and no less time.
 const CACHE_BYTES: u64 = 2 * 1024 * 1024;
 /// What is not flushed cannot leave the memory.
@@ -58,10 +58,16 @@ pub(crate) fn index_is_full(error: &(dyn std::error::Error + 'static)) -> bool {
 /// The tables of the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Table {
-    /// Record id -> position of its entry in the segments.
+    /// Record id -> position of its entry in the segments, and its length.
     Records,
     /// Dataset id -> its state.
     Datasets,
+    /// Name, a zero byte, dataset id -> nothing.
+    Names,
+    /// When a head was issued (8 bytes, big-endian), its id -> what it is, and its dataset.
+    Heads,
+    /// Id of a statement -> what is remembered of it.
+    Statements,
     /// Place id -> place.
     Places,
     /// Root id -> absolute path of a folder in which shards lie.
@@ -79,6 +85,9 @@ pub(crate) struct Index {
     meta: Tree,
     records: Tree,
     datasets: Tree,
+    names: Tree,
+    heads: Tree,
+    statements: Tree,
     places: Tree,
     roots: Tree,
     shards: Tree,
@@ -139,7 +148,16 @@ impl Index {
 
     /// Reads all rows but those of shards, so that damage shows now, when the index can be rebuilt.
     fn check(&self) -> Result<(), IndexError> {
-        for table in [Table::Records, Table::Datasets, Table::Places, Table::Roots] {
+        let tables = [
+            Table::Records,
+            Table::Datasets,
+            Table::Names,
+            Table::Heads,
+            Table::Statements,
+            Table::Places,
+            Table::Roots,
+        ];
+        for table in tables {
             for row in self.rows(table, &[]) {
                 row?;
             }
@@ -174,6 +192,9 @@ impl Index {
             meta: tree("meta")?,
             records: tree("records")?,
             datasets: tree("datasets")?,
+            names: tree("names")?,
+            heads: tree("heads")?,
+            statements: tree("statements")?,
             places: tree("places")?,
             roots: tree("roots")?,
             shards: tree("shards")?,
@@ -222,6 +243,9 @@ impl Index {
         let tables = [
             &self.records,
             &self.datasets,
+            &self.names,
+            &self.heads,
+            &self.statements,
             &self.places,
             &self.roots,
             &self.shards,
@@ -242,6 +266,9 @@ impl Index {
         match table {
             Table::Records => &self.records,
             Table::Datasets => &self.datasets,
+            Table::Names => &self.names,
+            Table::Heads => &self.heads,
+            Table::Statements => &self.statements,
             Table::Places => &self.places,
             Table::Roots => &self.roots,
             Table::Shards => &self.shards,
@@ -277,6 +304,17 @@ impl Index {
     pub(crate) fn put(&self, table: Table, key: &[u8], value: &[u8]) -> Result<(), IndexError> {
         let inserted = self.tree(table).insert(key, seal(value));
         inserted.map(drop).map_err(|e| self.sled(e))
+    }
+
+    /// Removes a row.
+    pub(crate) fn remove(&self, table: Table, key: &[u8]) -> Result<(), IndexError> {
+        let removed = self.tree(table).remove(key);
+        removed.map(drop).map_err(|e| self.sled(e))
+    }
+
+    /// Does it claim nothing any more, because a part of it is lost?
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.incomplete.load(Ordering::Relaxed)
     }
 
     /// Writes and (with `None`) removes rows one by one: batches of sled's keep their memory.

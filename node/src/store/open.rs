@@ -2,10 +2,17 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock as StdRwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use opendag_protocol::{BlobId, DatasetId, Hash, ManifestId, RecordId, catalogue::Refused};
+use opendag_protocol::{
+    BlobId, DatasetId, Hash, ManifestId, RecordId,
+    catalogue::Refused,
+    statements::{StatementLimits, Statements},
+};
 use tokio::{
     runtime::Handle,
     sync::{RwLock, broadcast},
@@ -13,10 +20,12 @@ use tokio::{
 
 use super::{
     blobs::{BlobError, Blobs},
+    budget::Protected,
+    catalogue::{CatalogueChange, Lies},
     datadir::DataDir,
     early::Staging,
     hash::HashError,
-    index::{Index, IndexError, State},
+    index::{Index, IndexError, State, Table},
     locations::Locations,
     outboards::Outboards,
     partial::PartialShard,
@@ -27,6 +36,15 @@ use crate::disk::{Confined, DiskError};
 
 /// Shards that turned stale and that a slow listener has not heard of yet.
 const STALE_WAITING_MAX: usize = 1024;
+
+/// Changes of the catalogue that a slow listener has not heard of yet; one that misses some looks at all.
+const CHANGES_WAITING_MAX: usize = 4096;
+
+/// Bytes of records that are kept unless said otherwise.
+pub(crate) const CATALOGUE_LIMIT: u64 = 1024 * 1024 * 1024;
+
+/// Statements get at most this part of what all records may take.
+const STATEMENTS_PART: u64 = 4;
 
 /// Where the rows of shards lie, in the folder of the index.
 pub(crate) const RUNS_FOLDER: &str = "runs";
@@ -114,6 +132,17 @@ pub(crate) struct Inner {
     pub(crate) locations: Locations,
     /// The one writer of segments and index.
     pub(crate) segments: Mutex<Segments>,
+    /// Held alone while entries of the segments get other positions. Taken after `segments`.
+    pub(crate) moving: StdRwLock<()>,
+    /// Bytes of the entries of records that are needed.
+    pub(crate) live: AtomicU64,
+    /// Bytes that the entries of all records may have.
+    pub(crate) limit: u64,
+    /// Grows with each change of the catalogue.
+    pub(crate) generation: AtomicU64,
+    pub(crate) statements: Mutex<Statements>,
+    pub(crate) protected: Mutex<Protected>,
+    pub(crate) changes: broadcast::Sender<CatalogueChange>,
     pub(crate) damages: Mutex<Vec<Damage>>,
     pub(crate) partials: Mutex<HashMap<Hash, Vec<PartialShard>>>,
     pub(crate) staging: Mutex<Staging>,
@@ -123,6 +152,22 @@ pub(crate) struct Inner {
     pub(crate) work: Arc<RwLock<()>>,
     pub(crate) stale: broadcast::Sender<Hash>,
     pub(crate) runtime: Handle,
+}
+
+impl Inner {
+    /// Notes that entries became needed and others are not any more.
+    pub(crate) fn count_live(&self, more: u64, less: u64) {
+        let changed = |live: u64| Some(live.saturating_add(more).saturating_sub(less));
+        // The closure always answers.
+        let _ = self
+            .live
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed);
+    }
+
+    /// Notes that the catalogue changed.
+    pub(crate) fn generation_moves(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -138,6 +183,14 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn open(data_dir: &DataDir) -> Result<Self, StoreError> {
+        Self::open_within(data_dir, CATALOGUE_LIMIT).await
+    }
+
+    /// [`Store::open`], with at most so many bytes of records.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn open_within(data_dir: &DataDir, limit: u64) -> Result<Self, StoreError> {
         let quarantine = data_dir.quarantine_path();
         let blobs = Blobs::open(&data_dir.blobs_path(), &quarantine).await?;
         let runtime = Handle::current();
@@ -156,6 +209,13 @@ impl Store {
                     index,
                     locations,
                     segments: Mutex::new(segments),
+                    moving: StdRwLock::default(),
+                    live: AtomicU64::new(0),
+                    limit,
+                    generation: AtomicU64::new(0),
+                    protected: Mutex::default(),
+                    statements: Mutex::new(Statements::new(StatementLimits::with_bytes(0))),
+                    changes: broadcast::channel(CHANGES_WAITING_MAX).0,
                     damages: Mutex::new(damages),
                     partials: Mutex::default(),
                     staging: Mutex::default(),
@@ -165,6 +225,8 @@ impl Store {
                     runtime,
                 }),
             };
+            store.load_statements()?;
+            store.count_all()?;
             store.catch_up(state)?;
             Ok(store)
         });
@@ -179,6 +241,28 @@ impl Store {
             State::CoversUntil(position) if position < end => self.replay(position),
             State::CoversUntil(_) | State::Empty => self.reindex(),
         }
+    }
+
+    /// Counts the bytes of all records that are needed.
+    fn count_all(&self) -> Result<(), StoreError> {
+        let mut live = 0_u64;
+        for row in self.inner.index.rows(Table::Records, &[]) {
+            let (_, value) = row?;
+            live = live.saturating_add(Lies::decode(&value).map_or(0, |lies| lies.bytes()));
+        }
+        self.inner.live.store(live, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Bytes that statements may have.
+    pub(crate) fn statement_bytes(&self) -> u64 {
+        self.inner.limit / STATEMENTS_PART
+    }
+
+    /// Tells which datasets and statements become known or change, from now on. Whoever lags looks at all.
+    #[must_use]
+    pub fn catalogue_changes(&self) -> broadcast::Receiver<CatalogueChange> {
+        self.inner.changes.subscribe()
     }
 
     /// What was found damaged since the start, with copies in the quarantine folder.

@@ -1,6 +1,9 @@
 //! Rebuilding the index from the segments, the descriptions and a look at the files.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::atomic::Ordering,
+};
 
 use opendag_protocol::{Hash, table::Page};
 
@@ -10,7 +13,7 @@ use super::{
     open::{Store, StoreError, lock},
     outboards::OUTBOARD_BYTES_MIN,
     place::{Place, place_key},
-    records::Replay,
+    replay::Replay,
     segment::{EntryKind, Position, Segments, scan},
 };
 use crate::disk::{Confined, DiskError, Fingerprint};
@@ -29,6 +32,8 @@ impl Store {
         let segments = lock(&self.inner.segments);
         self.inner.index.clear()?;
         self.inner.locations.clear()?;
+        self.load_statements()?;
+        self.inner.live.store(0, Ordering::Relaxed);
         self.replay_locked(&segments, Position::default())
     }
 
@@ -48,12 +53,11 @@ impl Store {
             &quarantine,
             from,
             |position, kind, payload| match kind {
-                EntryKind::Record => replay.take(position, payload, |dataset| {
-                    self.dataset(dataset).unwrap_or_else(|error| {
-                        unreadable.get_or_insert(error);
-                        None
-                    })
-                }),
+                EntryKind::Record => {
+                    if unreadable.is_none() {
+                        unreadable = self.replay_record(&mut replay, position, payload).err();
+                    }
+                }
                 EntryKind::Place => {
                     if let Some(place) = Place::decode(payload) {
                         places.insert(place_key(&place.manifest, &place.root), Some(place));
@@ -82,6 +86,19 @@ impl Store {
         self.inner.locations.flush()?;
         self.inner.index.set_covers(segments.position())?;
         Ok(self.inner.index.flush()?)
+    }
+
+    fn replay_record(
+        &self,
+        replay: &mut Replay,
+        position: Position,
+        payload: &[u8],
+    ) -> Result<(), StoreError> {
+        replay.take(self, position, payload)?;
+        if replay.is_full() {
+            std::mem::take(replay).write(self)?;
+        }
+        Ok(())
     }
 
     fn report(&self, found: &[super::segment::Damage]) {

@@ -13,8 +13,10 @@ use std::{
 
 use crate::disk::{self, Access, DiskError};
 
+mod rewrite;
 mod scan;
 
+pub(crate) use rewrite::{Closed, REWRITTEN_BYTES_MAX, Rewritten};
 pub(crate) use scan::scan;
 
 /// First bytes of a segment; a salt of 16 bytes follows.
@@ -24,7 +26,7 @@ const SEGMENT_HEADER_BYTES: usize = 32;
 /// First bytes of an entry; kind, length and CRC follow.
 const ENTRY_MAGIC: &[u8; 4] = b"ODe1";
 /// Magic, kind (1), length (4), CRC-32 (4).
-const ENTRY_HEADER_BYTES: usize = 13;
+pub(crate) const ENTRY_HEADER_BYTES: usize = 13;
 /// The longest payload: a record of the largest size, with room to spare.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 /// A segment that is longer is closed, so that one can be held in memory while it is scanned.
@@ -64,7 +66,7 @@ impl EntryKind {
 }
 
 /// A position in the segments: everything before it was seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Position {
     pub(crate) segment: u32,
     pub(crate) offset: u64,
@@ -207,12 +209,7 @@ impl Segments {
             *self = Self::create(&self.folder, self.number.saturating_add(1))?;
         }
         let path = segment_path(&self.folder, self.number);
-        let mut entry = Vec::with_capacity(ENTRY_HEADER_BYTES + payload.len());
-        entry.extend_from_slice(ENTRY_MAGIC);
-        entry.push(kind.to_byte());
-        entry.extend_from_slice(&len.to_le_bytes());
-        entry.extend_from_slice(&checksum(&self.salt, kind.to_byte(), payload).to_le_bytes());
-        entry.extend_from_slice(payload);
+        let entry = encode_entry(&self.salt, kind, payload);
         let position = self.position();
         if let Err(error) = self.file.write_all_at(&entry, self.offset) {
             // What was written of it is overwritten by the next one, or cut off as a torn tail.
@@ -240,6 +237,18 @@ impl Segments {
         self.durable = self.offset;
         Ok(())
     }
+}
+
+/// An entry; `payload` is at most [`PAYLOAD_BYTES_MAX`].
+fn encode_entry(salt: &[u8; 16], kind: EntryKind, payload: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    let mut entry = Vec::with_capacity(ENTRY_HEADER_BYTES + payload.len());
+    entry.extend_from_slice(ENTRY_MAGIC);
+    entry.push(kind.to_byte());
+    entry.extend_from_slice(&len.to_le_bytes());
+    entry.extend_from_slice(&checksum(salt, kind.to_byte(), payload).to_le_bytes());
+    entry.extend_from_slice(payload);
+    entry
 }
 
 /// Reads one entry; `None` if it is not there or damaged.

@@ -89,6 +89,14 @@ impl Home {
         Self { dir, store }
     }
 
+    /// One whose records may take so many bytes.
+    pub(crate) async fn within(limit: u64) -> Self {
+        let dir = TempDir::new().unwrap();
+        let data_dir = DataDir::open(&dir.path().join("data")).unwrap();
+        let store = Store::open_within(&data_dir, limit).await.unwrap();
+        Self { dir, store }
+    }
+
     pub(crate) fn folder(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -279,5 +287,93 @@ fn sign_all(
         manifest: id,
         head,
         place,
+    }
+}
+
+/// What strangers tell of a dataset of theirs: the owner record, a version, and a head `later` seconds after [`NOW`].
+pub(crate) struct Heard {
+    pub(crate) dataset: DatasetId,
+    pub(crate) owners: SignedRecord,
+    pub(crate) manifest: SignedRecord,
+    pub(crate) head: SignedRecord,
+}
+
+impl Heard {
+    pub(crate) fn new(number: u32, later: u64) -> Self {
+        let secret =
+            SecretKey::from_bytes(opendag_protocol::Hash::of(&number.to_le_bytes()).as_bytes());
+        let sign = |record: Record| SignedRecord::sign(&record, &[&secret]).unwrap();
+        let owners = Dataset::new(DatasetFields {
+            name: format!("heard-{number}"),
+            owners: vec![secret.public()],
+            threshold: 1,
+            sequence: 0,
+            dataset: None,
+            previous: None,
+        })
+        .unwrap();
+        let manifest = Manifest::new(ManifestFields {
+            dataset: owners.dataset_id(),
+            owner_record: owners.id(),
+            sequence: 0,
+            parent: None,
+            created_at: NOW,
+            label: None,
+            title: None,
+            description: Some("What it is about. ".repeat(40).trim().to_owned()),
+            license: None,
+            languages: Vec::new(),
+            tags: Vec::new(),
+            homepage: None,
+            table: BlobId::from_hash(opendag_protocol::Hash::of(b"table")),
+            files: 1,
+            bytes: 1,
+            card: None,
+            croissant: None,
+            derived_from: Vec::new(),
+            mirrors: Vec::new(),
+        })
+        .unwrap();
+        let head = Head::new(HeadFields {
+            dataset: owners.dataset_id(),
+            owner_record: owners.id(),
+            sequence: 0,
+            manifest: manifest.id(),
+            issued_at: NOW.saturating_add(std::time::Duration::from_secs(later)),
+            expires_at: NOW.saturating_add(std::time::Duration::from_secs(later + 100_000)),
+        })
+        .unwrap();
+        Self {
+            dataset: owners.dataset_id(),
+            owners: sign(Record::Dataset(owners)),
+            manifest: sign(Record::Manifest(manifest)),
+            head: sign(Record::Head(head)),
+        }
+    }
+
+    pub(crate) fn records(&self) -> [SignedRecord; 3] {
+        [
+            self.owners.clone(),
+            self.manifest.clone(),
+            self.head.clone(),
+        ]
+    }
+
+    /// Takes it in.
+    pub(crate) fn tell(&self, store: &Store) {
+        for applied in store.apply_all(&self.records(), NOW).unwrap() {
+            applied.unwrap();
+        }
+    }
+
+    /// Is all of it here, and whole?
+    pub(crate) fn is_known(&self, store: &Store) -> bool {
+        let state = store.dataset(&self.dataset).unwrap();
+        let newest = state.as_ref().and_then(|state| state.newest_record());
+        newest.is_some_and(|newest| *newest == self.head)
+            && self
+                .records()
+                .iter()
+                .all(|record| store.record(&record.id()).unwrap().as_ref() == Some(record))
     }
 }

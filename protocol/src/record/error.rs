@@ -50,6 +50,9 @@ pub enum RecordError {
     /// Signatures are not sorted by key, or a key signed twice.
     #[error("the signatures of a record are not in order")]
     SignatureOrder,
+    /// A statement that others than its author signed.
+    #[error("a statement is signed by its author alone")]
+    Author,
     /// A key that is none, or a signature that does not hold.
     #[error("a signature of a record is not valid")]
     Signature(#[source] KeyError),
@@ -68,6 +71,7 @@ impl RecordError {
             | Self::Field { .. }
             | Self::SignatureCount { .. }
             | Self::SignatureOrder
+            | Self::Author
             | Self::Signature(_) => Fault::Peer(Offence::ForgedRecord),
         }
     }

@@ -208,9 +208,9 @@ impl OwnerChain {
             Record::Manifest(manifest) => (manifest.dataset(), manifest.owner_record()),
             Record::Head(head) => (head.dataset(), head.owner_record()),
             Record::Dataset(dataset) => return self.authorises_dataset(signed, dataset),
-            Record::Other(other) => {
+            Record::Statement(_) | Record::Other(_) => {
                 return Err(OwnerError::OtherKind {
-                    kind: other.kind().to_owned(),
+                    kind: signed.record().kind().to_owned(),
                 });
             }
         };

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use ipld_core::ipld::Ipld;
-use serde::{Deserialize, Deserializer, Serialize, de, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize, de,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
 use super::{FieldProblem, RecordError};
 use crate::{Hash, RecordId, cbor};
@@ -92,6 +95,9 @@ pub(crate) struct Header {
     #[serde(rename = "type")]
     pub(crate) kind: String,
     pub(crate) version: u64,
+    /// Only statements have one.
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) author: Option<IgnoredAny>,
 }
 
 /// An optional field that is there: never `null`, which would be a second way to leave it out.

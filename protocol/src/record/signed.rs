@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_bytes::{ByteArray, ByteBuf};
 
-use super::{Dataset, Head, Manifest, Record, RecordError};
+use super::{Dataset, Head, Manifest, Record, RecordError, Statement};
 use crate::{
     RecordId, cbor,
     key::{PublicKey, SecretKey, Signature},
@@ -60,6 +60,8 @@ impl SignedRecord {
         }
         let record = Record::decode(&envelope.payload)?;
         check_size(bytes.len(), record.bytes_max())?;
+        let signers = envelope.signatures.iter().map(|entry| &*entry.key);
+        check_author(&record, signers)?;
         let message = message(record.payload());
         let mut signatures = Vec::with_capacity(count);
         for entry in envelope.signatures {
@@ -124,6 +126,7 @@ impl SignedRecord {
         if !(1..=SIGNATURES_MAX).contains(&count) {
             return Err(RecordError::SignatureCount { count });
         }
+        check_author(&record, signatures.iter().map(|(key, _)| key.as_bytes()))?;
         let entry = |(key, signature): &(PublicKey, Signature)| EnvelopeSignature {
             key: ByteArray::new(*key.as_bytes()),
             signature: ByteArray::new(*signature.as_bytes()),
@@ -169,7 +172,7 @@ impl SignedRecord {
     pub fn as_dataset(&self) -> Option<&Dataset> {
         match self.record() {
             Record::Dataset(dataset) => Some(dataset),
-            Record::Manifest(_) | Record::Head(_) | Record::Other(_) => None,
+            Record::Manifest(_) | Record::Head(_) | Record::Statement(_) | Record::Other(_) => None,
         }
     }
 
@@ -178,7 +181,7 @@ impl SignedRecord {
     pub fn as_manifest(&self) -> Option<&Manifest> {
         match self.record() {
             Record::Manifest(manifest) => Some(manifest),
-            Record::Dataset(_) | Record::Head(_) | Record::Other(_) => None,
+            Record::Dataset(_) | Record::Head(_) | Record::Statement(_) | Record::Other(_) => None,
         }
     }
 
@@ -187,7 +190,18 @@ impl SignedRecord {
     pub fn as_head(&self) -> Option<&Head> {
         match self.record() {
             Record::Head(head) => Some(head),
-            Record::Dataset(_) | Record::Manifest(_) | Record::Other(_) => None,
+            Record::Dataset(_) | Record::Manifest(_) | Record::Statement(_) | Record::Other(_) => {
+                None
+            }
+        }
+    }
+
+    /// What it says, if it is a statement.
+    #[must_use]
+    pub fn as_statement(&self) -> Option<&Statement> {
+        match self.record() {
+            Record::Statement(statement) => Some(statement),
+            Record::Dataset(_) | Record::Manifest(_) | Record::Head(_) | Record::Other(_) => None,
         }
     }
 }
@@ -198,6 +212,20 @@ fn check_size(bytes: usize, bytes_max: usize) -> Result<(), RecordError> {
     } else {
         Ok(())
     }
+}
+
+/// A statement is signed by its author and nobody else, so that nobody's word has two envelopes.
+fn check_author<'a>(
+    record: &Record,
+    mut signers: impl Iterator<Item = &'a [u8; 32]>,
+) -> Result<(), RecordError> {
+    let Record::Statement(statement) = record else {
+        return Ok(());
+    };
+    let is_author = signers.next() == Some(statement.author().as_bytes());
+    (is_author && signers.next().is_none())
+        .then_some(())
+        .ok_or(RecordError::Author)
 }
 
 /// The bytes that are signed.

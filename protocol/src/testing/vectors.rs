@@ -16,6 +16,7 @@ use crate::{
     key::{KeyError, PublicKey},
     link::Link,
     record::Derivation,
+    statements::{Assessed, Kept, StatementKey, StatementLimits, Statements},
 };
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../specs/vectors/");
@@ -161,6 +162,54 @@ struct Records {
     records: Vec<Signed>,
     refused: Vec<RefusedRecord>,
     stories: Vec<Story>,
+    statements: Vec<StatementStep>,
+}
+
+/// Statements that a node hears one after another.
+#[derive(Serialize, Deserialize)]
+struct StatementStep {
+    record: String,
+    now: u64,
+    outcome: String,
+}
+
+fn assessed(kept: &mut Statements, record: &SignedRecord, now: u64) -> String {
+    let statement = record.as_statement().unwrap();
+    let bytes = record.bytes().len().try_into().unwrap();
+    let assessed = kept.assess(statement, bytes, Timestamp::from_secs(now));
+    if matches!(assessed, Assessed::Keep { .. }) {
+        kept.insert(StatementKey::of(statement), Kept::of(statement, bytes));
+    }
+    match assessed {
+        Assessed::Keep { dropped } if dropped.is_empty() => "new",
+        Assessed::Keep { .. } => "newer",
+        Assessed::Known => "known",
+        Assessed::Stale => "stale",
+        Assessed::Unneeded => "unneeded",
+        Assessed::FromTheFuture => "refused",
+    }
+    .to_owned()
+}
+
+fn statement_steps() -> Vec<StatementStep> {
+    let cast: BTreeMap<_, _> = cast().into_iter().collect();
+    let mut kept = Statements::new(StatementLimits::with_bytes(1 << 20));
+    let mut tell = |(record, now): &(&str, u64)| StatementStep {
+        record: (*record).to_owned(),
+        now: *now,
+        outcome: assessed(&mut kept, &cast[record], *now),
+    };
+    let steps = [
+        ("review", 10_000 - 3601),
+        ("review", 10_000 - 3600),
+        ("review again", 20_000),
+        ("review", 20_000),
+        ("review again", 20_000),
+        ("review by another", 20_000),
+        ("review of a blob", 30_000),
+        ("statement of another type", 10_000),
+    ];
+    steps.iter().map(&mut tell).collect()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -227,6 +276,8 @@ fn cast() -> Vec<(&'static str, SignedRecord)> {
             by,
         )
     };
+    let dataset = DatasetId::from(first.id());
+    let blob = BlobId::from_hash(Hash::of(b"card"));
     vec![
         ("h0", head(&first, 0, &v0, 10_000, &[1, 2])),
         ("h1", head(&first, 1, &v1, 20_000, &[1, 2, 3])),
@@ -253,7 +304,32 @@ fn cast() -> Vec<(&'static str, SignedRecord)> {
         ("v1", v1),
         ("v1 other", v1_other),
         ("v2", v2),
+        (
+            "review",
+            sign(statement(5, Some(dataset.into()), 10_000), &[5]),
+        ),
+        (
+            "review again",
+            sign(statement(5, Some(dataset.into()), 20_000), &[5]),
+        ),
+        (
+            "review of a blob",
+            sign(statement(5, Some(blob.into()), 30_000), &[5]),
+        ),
+        (
+            "review by another",
+            sign(statement(6, Some(dataset.into()), 15_000), &[6]),
+        ),
+        ("statement of another type", sign(of_another_type(), &[5])),
     ]
+}
+
+/// A type that no program knows, about nothing, and for a time.
+fn of_another_type() -> Statement {
+    let mut fields = statement(5, None, 10_000).fields().clone();
+    fields.kind = "greeting".to_owned();
+    fields.expires_at = Some(Timestamp::from_secs(12_000));
+    Statement::new(fields).unwrap()
 }
 
 fn describe((name, signed): &(&'static str, SignedRecord)) -> Signed {
@@ -261,6 +337,7 @@ fn describe((name, signed): &(&'static str, SignedRecord)) -> Signed {
         Record::Dataset(dataset) => serde_json::to_value(dataset.fields()),
         Record::Manifest(manifest) => serde_json::to_value(manifest.fields()),
         Record::Head(head) => serde_json::to_value(head.fields()),
+        Record::Statement(statement) => serde_json::to_value(statement.fields()),
         Record::Other(_) => Ok(Value::Null),
     };
     Signed {
@@ -288,6 +365,14 @@ fn refused() -> Vec<RefusedRecord> {
     let mut tampered = first.bytes().to_vec();
     *tampered.last_mut().unwrap() ^= 1;
     let weak = Ipld::List(vec![Ipld::Bytes(vec![0; 32])]);
+    let review = Record::from(statement(1, Some(first.id().into()), 10_000));
+    let said = |name: &str, value: Ipld| {
+        let mut map = map_of(review.payload());
+        map.insert(name.to_owned(), value);
+        envelope(&cbor::to_vec(&map).unwrap())
+    };
+    let by = |number| Ipld::Bytes(key(number).public().as_bytes().to_vec());
+    let two = envelope_by(review.payload(), &[1, 2]);
     let cases = [
         (
             "trailing byte in the envelope",
@@ -323,6 +408,23 @@ fn refused() -> Vec<RefusedRecord> {
         ),
         ("no owners", with("owners", Ipld::List(vec![]))),
         ("owner of small order", with("owners", weak)),
+        (
+            "statement without an author's key",
+            said("author", Ipld::Null),
+        ),
+        (
+            "statement by a key of small order",
+            said("author", Ipld::Bytes(vec![0; 32])),
+        ),
+        ("statement signed by another", said("author", by(2))),
+        ("statement without a time", said("issued_at", Ipld::Null)),
+        ("statement about a text", said("subject", text("corpus"))),
+        ("statement about null", said("subject", Ipld::Null)),
+        (
+            "statement that expires when it is issued",
+            said("expires_at", Ipld::Integer(10_000)),
+        ),
+        ("statement with two signatures", two),
     ];
     let keep = |(why, bytes): (&str, Vec<u8>)| {
         assert!(SignedRecord::decode(&bytes).is_err(), "{why}");
@@ -372,8 +474,8 @@ fn records() -> Records {
     Records {
         about: "Signed records (\"fields\" leaves out type and version; ids and keys are texts; times \
                 are seconds), envelopes that are refused, and stories: what becomes of records that \
-                are applied in order at the time \"now\" to a node that knows \"first\" alone. Key n \
-                has the secret of 32 bytes n. Source: specs/records.md."
+                are applied in order at the time \"now\" to a node that knows \"first\" alone. \
+                Statements are what a node hears that knows none. Key n has the secret of 32 bytes n. Source: specs/records.md."
             .to_owned(),
         records: cast().iter().map(describe).collect(),
         refused: refused(),
@@ -413,6 +515,7 @@ fn records() -> Records {
                 ],
             ),
         ],
+        statements: statement_steps(),
     }
 }
 
@@ -437,6 +540,11 @@ fn p7_records_and_stories_follow_the_vectors() {
             assert_eq!(found, step.outcome, "{}: {}", story.name, step.record);
             assert_eq!(state.newest_manifest(), step.newest);
         }
+    }
+    let mut known = Statements::new(StatementLimits::with_bytes(1 << 20));
+    for step in &kept.statements {
+        let found = assessed(&mut known, &by_name[step.record.as_str()], step.now);
+        assert_eq!(found, step.outcome, "{}", step.record);
     }
 }
 

@@ -10,7 +10,7 @@ use opendag_protocol::{
     Hash, RecordId,
     cbor::check_canonical,
     limits::{HEAD_BYTES_MAX, RECORD_BYTES_MAX, SIGNATURES_MAX},
-    record::{Dataset, Head, Manifest, Record, RecordError, SignedRecord},
+    record::{Dataset, Head, Manifest, Record, RecordError, SignedRecord, Statement},
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -45,6 +45,7 @@ fn check_payload(payload: &[u8], record: &Record) {
             assert_eq!(signed.record(), record);
         }
         Err(RecordError::TooLarge { bytes, .. }) => assert!(bytes > payload.len()),
+        Err(RecordError::Author) => assert!(matches!(record, Record::Statement(_))),
         Err(error) => panic!("{error}"),
     }
     if let Some(again) = made_again(record) {
@@ -74,6 +75,7 @@ fn made_again(record: &Record) -> Option<Record> {
                 return None;
             }
         },
+        Record::Statement(statement) => Statement::new(statement.fields().clone()).unwrap().into(),
         Record::Other(_) => return None,
     })
 }
@@ -83,6 +85,7 @@ fn fields_of(record: &Record) -> String {
         Record::Dataset(dataset) => format!("{:?}", dataset.fields()),
         Record::Manifest(manifest) => format!("{:?}", manifest.fields()),
         Record::Head(head) => format!("{:?}", head.fields()),
+        Record::Statement(statement) => format!("{:?}", statement.fields()),
         Record::Other(other) => format!("{other:?}"),
     }
 }
@@ -126,6 +129,8 @@ fn known_fields(record: &Record) -> &'static [&'static str] {
             "derived_from",
             "mirrors",
         ],
+        // What its type says besides is kept among the fields.
+        Record::Statement(_) => &["author", "issued_at", "subject", "expires_at"],
         Record::Other(_) => &[],
     }
 }

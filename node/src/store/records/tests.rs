@@ -154,7 +154,7 @@ async fn p9_a_damaged_record_is_noticed_and_taken_again() {
         .inner
         .index
         .get(Table::Records, published.manifest.hash().as_bytes());
-    let position = decode_position(&row.unwrap().unwrap()).unwrap();
+    let position = Lies::decode(&row.unwrap().unwrap()).unwrap().at;
     let offset = usize::try_from(position.offset).unwrap() + 60;
     flip_bit(&home.folder("data/records/00000001.seg"), offset);
     assert_eq!(home.store.record(&manifest.id()).unwrap(), None);

@@ -80,6 +80,12 @@ pub(crate) fn scan(
     Ok(scanned)
 }
 
+/// Shows the entries of one segment; false if some of its bytes are none.
+pub(super) fn walk(bytes: &[u8], entry: impl FnMut(u64, EntryKind, &[u8])) -> bool {
+    let walk = Walk::over(bytes, 0, entry);
+    walk.salt.is_some() && walk.holes.is_empty()
+}
+
 fn to_u64(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
