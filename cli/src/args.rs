@@ -11,6 +11,7 @@ use crate::commands::{
     keep::{LinkArg, RmArgs, VerifyArgs},
     key::KeyCommand,
     manifest::ManifestCommand,
+    mount::{MountArgs, UnmountArgs},
     pages::{CompletionsArgs, ManArgs},
     publish::PublishArgs,
     testnet::TestnetCommand,
@@ -128,6 +129,10 @@ pub enum Command {
     Status,
     /// Print settings by which other programs read from this node: eval "$(opendag env)"
     Env(EnvArgs),
+    /// Show the datasets of this node as a read-only tree of files, until Ctrl-C (Linux)
+    Mount(MountArgs),
+    /// End a mount
+    Unmount(UnmountArgs),
     /// Carry the signed records of a version as a file
     #[command(subcommand)]
     Manifest(ManifestCommand),

@@ -7,6 +7,7 @@ pub mod fetch;
 pub mod keep;
 pub mod key;
 pub mod manifest;
+pub mod mount;
 pub mod pages;
 pub mod publish;
 pub mod testnet;
@@ -14,7 +15,7 @@ pub mod versions;
 
 use std::path::PathBuf;
 
-use opendag_node::ops::{LinkRequest, Operation};
+use opendag_node::ops::{LinkRequest, MountRequest, Operation};
 
 use crate::{args::Command, error::CliError};
 
@@ -25,6 +26,8 @@ pub enum Task {
     Operation(Operation),
     /// The records of a version, written to a file or standard output.
     Export(Operation, Option<PathBuf>),
+    /// A mount, until it is ended.
+    Mount(MountRequest),
     /// A daemon, until it is stopped.
     Daemon(daemon::DaemonTask),
     /// A local network.
@@ -47,6 +50,7 @@ impl TryFrom<Command> for Task {
             Command::Completions(args) => return Ok(Self::Completions(args.shell)),
             Command::Man(args) => return Ok(Self::Man(args.dir)),
             Command::Manifest(command) => return command.task(),
+            Command::Mount(args) => return args.request().map(Self::Mount),
             Command::Publish(args) => Operation::Publish(args.request()?),
             Command::Fetch(args) => Operation::Fetch(args.request()?),
             Command::Pin(args) => Operation::Fetch(args.request()?),
@@ -63,6 +67,7 @@ impl TryFrom<Command> for Task {
             Command::Peers => Operation::Peers,
             Command::Status => Operation::Status,
             Command::Env(args) => args.operation(),
+            Command::Unmount(args) => args.operation()?,
             Command::Reindex => Operation::Reindex,
         };
         Ok(Self::Operation(operation))

@@ -11,6 +11,7 @@ mod daemon;
 pub mod error;
 mod link;
 mod memory;
+mod mount;
 pub mod output;
 mod pages;
 mod run;

@@ -13,11 +13,11 @@ use tokio::sync::mpsc;
 
 use crate::{
     args::Cli, backend::Backend, commands::Task, daemon, error::CliError, link::absolute_path,
-    output::Output, pages, settings::Settings, signals::Signals, testnet,
+    mount, output::Output, pages, settings::Settings, signals::Signals, testnet,
 };
 
 /// Events that wait until they are printed.
-const EVENTS_QUEUED_MAX: usize = 64;
+pub(crate) const EVENTS_QUEUED_MAX: usize = 64;
 /// A node of our own ends within this, or is left to the end of the process.
 pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -27,7 +27,11 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<(), CliError> {
     match &task {
         Task::Completions(shell) => return pages::completions(*shell, output),
         Task::Man(dir) => return pages::man(dir.as_deref(), output),
-        Task::Operation(_) | Task::Export(..) | Task::Daemon(_) | Task::Testnet(_) => {}
+        Task::Operation(_)
+        | Task::Export(..)
+        | Task::Mount(_)
+        | Task::Daemon(_)
+        | Task::Testnet(_) => {}
     }
     let settings = Settings::new(cli.global)?;
     let runtime = tokio::runtime::Runtime::new()
@@ -48,6 +52,7 @@ async fn dispatch(task: Task, settings: Settings, output: &Output) -> Result<(),
             let file = file.as_deref().map(absolute_path).transpose()?;
             operate(operation, &settings, output, Some(file)).await
         }
+        Task::Mount(request) => mount::run(request, &settings, output).await,
         Task::Daemon(task) => daemon::run(&task, settings, output).await,
         Task::Testnet(command) => testnet::run(command, settings, output).await,
         Task::Completions(_) | Task::Man(_) => Ok(()),
@@ -55,7 +60,7 @@ async fn dispatch(task: Task, settings: Settings, output: &Output) -> Result<(),
 }
 
 /// Where an export goes: the outer `None` prints events as they are.
-type ExportTo = Option<Option<PathBuf>>;
+pub(crate) type ExportTo = Option<Option<PathBuf>>;
 
 async fn operate(
     operation: Operation,
@@ -82,7 +87,7 @@ async fn operate(
 }
 
 /// Prints events until the operation has no more; its last word decides.
-async fn print(
+pub(crate) async fn print(
     mut events: mpsc::Receiver<Event>,
     output: &Output,
     export_to: &ExportTo,
@@ -116,7 +121,11 @@ async fn print(
 /// How an operation ends with `event`; `None`: it goes on.
 fn end(event: &Event) -> Option<Result<(), CliError>> {
     match event {
-        Event::Ready { .. } | Event::Progress(_) | Event::Warning { .. } | Event::BadPeer { .. } => None,
+        Event::Ready { .. }
+        | Event::Progress(_)
+        | Event::Warning { .. }
+        | Event::BadPeer { .. }
+        | Event::Mounted { .. } => None,
         Event::Failed { message, exit_code } => Some(Err(CliError::Operation {
             message: message.clone(),
             exit_code: *exit_code,
@@ -142,7 +151,8 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
         | Event::Id { .. }
         | Event::Peers { .. }
         | Event::Status { .. }
-        | Event::Env { .. } => Some(Ok(())),
+        | Event::Env { .. }
+        | Event::Unmounted { .. } => Some(Ok(())),
     }
 }
 

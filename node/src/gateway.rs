@@ -8,7 +8,7 @@ mod answer;
 mod hf;
 mod listeners;
 mod plain;
-mod repo;
+pub(crate) mod repo;
 mod s3;
 
 use std::{net::SocketAddr, sync::Arc};

@@ -17,6 +17,7 @@ mod inspect;
 mod keep;
 mod limits;
 mod members;
+mod mount;
 pub mod net;
 mod node;
 mod operate;

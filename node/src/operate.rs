@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     fault::{self, Fault},
-    fetch, gateway, inspect, keep,
+    fetch, gateway, inspect, keep, mount,
     node::{Node, Shared},
     ops::{Event, Operate, Operation},
     owners, publish,
@@ -66,6 +66,7 @@ failures!(
     publish::PublishError,
     inspect::InspectError,
     keep::KeepError,
+    mount::MountError,
     owners::OwnersError
 );
 
@@ -140,6 +141,12 @@ async fn carry_out(
             let shell = request.shell;
             Event::Env { variables, shell }
         }
+        Operation::Mount(request) => {
+            let what = format!("mount at {}", request.dir.display());
+            let _running = shared.running.begin(what);
+            mount::mount(shared, &request, report, cancel).await?
+        }
+        Operation::Unmount(request) => mount::unmount(shared, &request).await?,
     };
     Ok(event)
 }

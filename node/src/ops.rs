@@ -14,8 +14,8 @@ pub use event::{
     BadShard, Event, FileInfo, KeyInfo, PeerInfo, PeerShare, PlaceInfo, Progress, VersionInfo,
 };
 pub use request::{
-    DiffRequest, EnvRequest, FetchRequest, KeyFileRequest, KeyRequest, LinkRequest, PublishRequest,
-    RotateRequest, Shell, VerifyRequest,
+    DiffRequest, EnvRequest, FetchRequest, KeyFileRequest, KeyRequest, LinkRequest, MountRequest,
+    PublishRequest, RotateRequest, Shell, UnmountRequest, VerifyRequest,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -78,6 +78,10 @@ pub enum Operation {
     Status,
     /// See [`EnvRequest`].
     Env(EnvRequest),
+    /// See [`MountRequest`].
+    Mount(MountRequest),
+    /// See [`UnmountRequest`].
+    Unmount(UnmountRequest),
     /// Rebuild the index from records and blobs. [`Event::Changed`].
     Reindex,
 }

@@ -42,6 +42,8 @@ mod links;
 #[cfg(test)]
 mod local;
 #[cfg(test)]
+mod mount;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod swarm;

@@ -48,7 +48,9 @@ pub(super) fn of(event: &Event) -> String {
         | Event::Id { .. }
         | Event::Peers { .. }
         | Event::Status { .. }
-        | Event::Env { .. } => node::say(&mut lines, event),
+        | Event::Env { .. }
+        | Event::Mounted { .. }
+        | Event::Unmounted { .. } => node::say(&mut lines, event),
         Event::Exported { records, .. } => {
             lines.add(format_args!("{} records", records.len()));
         }

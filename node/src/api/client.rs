@@ -227,6 +227,10 @@ fn take_lines(buffer: &mut Vec<u8>) -> Vec<Vec<u8>> {
 fn closes(event: &Event) -> bool {
     !matches!(
         event,
-        Event::Ready { .. } | Event::Progress(_) | Event::Warning { .. } | Event::BadPeer { .. }
+        Event::Ready { .. }
+            | Event::Progress(_)
+            | Event::Warning { .. }
+            | Event::BadPeer { .. }
+            | Event::Mounted { .. }
     )
 }

@@ -15,13 +15,13 @@ const FIND_MAX: Duration = Duration::from_secs(8);
 /// The namespace of datasets by their id, or by their name where it is unambiguous.
 const OWN_NAMESPACE: &str = "opendag";
 /// The revision that clients ask for unless told otherwise.
-pub(super) const MAIN: &str = "main";
+pub(crate) const MAIN: &str = "main";
 /// Bytes of the short id of a version, which clients take for a Git commit.
 const COMMIT_BYTES: usize = 20;
 
 /// Why there is no version.
 #[derive(Debug)]
-pub(super) enum NoVersion {
+pub(crate) enum NoVersion {
     /// No such dataset.
     Repo(ReadFault),
     /// The dataset is known, but not that version of it.
@@ -39,7 +39,7 @@ pub(super) async fn version(
 }
 
 /// The version of a dataset or version by its id.
-pub(super) async fn of_id(
+pub(crate) async fn of_id(
     shared: &Arc<Shared>,
     id: RecordId,
     revision: &str,

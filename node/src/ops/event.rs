@@ -340,6 +340,16 @@ pub enum Event {
         /// How they are to be written.
         shell: Shell,
     },
+    /// Datasets are files below a folder from now on.
+    Mounted {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// They are no more.
+    Unmounted {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// The operation ended without success; the last event.
     Failed {
         /// A sentence: what happened, to what, what to do next.

@@ -143,6 +143,27 @@ pub struct EnvRequest {
     pub shell: Shell,
 }
 
+/// Show datasets as a read-only tree of files, for as long as the operation runs. Sends
+/// [`super::Event::Mounted`] and ends in [`super::Event::Unmounted`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MountRequest {
+    /// Absolute path of an empty folder.
+    pub dir: PathBuf,
+    /// Let other users of this machine read it.
+    pub allow_other: bool,
+    /// A read fails when bytes did not come for so long, in milliseconds; default 60 s.
+    pub timeout_ms: Option<u64>,
+}
+
+/// End a mount of this node. Ends in [`super::Event::Unmounted`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UnmountRequest {
+    /// Absolute path of the folder.
+    pub dir: PathBuf,
+}
+
 /// A kind of shell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -211,7 +211,11 @@ impl ReadVersion {
         self.index.get_or_try_init(get).await
     }
 
-    async fn page(&self, page_ref: &PageRef) -> Result<Arc<Page>, ReadFault> {
+    /// A page of its table.
+    ///
+    /// # Errors
+    /// As [`ReadVersion::file`].
+    pub(crate) async fn page(&self, page_ref: &PageRef) -> Result<Arc<Page>, ReadFault> {
         let (id, now) = (page_ref.page(), Instant::now());
         if let Some(page) = self.page_at_hand(id) {
             return Ok(page);

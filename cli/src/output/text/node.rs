@@ -4,7 +4,7 @@ use opendag_node::ops::{Event, PeerInfo, Shell};
 
 use super::{Lines, escape};
 
-/// The events of `key`, `id`, `peers` and `status`; nothing for others.
+/// The events of `key`, `id`, `peers`, `status`, `env` and `mount`; nothing for others.
 pub(super) fn say(lines: &mut Lines, event: &Event) {
     match event {
         Event::Rotated {
@@ -53,6 +53,15 @@ pub(super) fn say(lines: &mut Lines, event: &Event) {
             for sentence in running {
                 lines.add(format_args!("{}", escape(sentence)));
             }
+        }
+        Event::Mounted { dir } => {
+            let dir = super::path(dir);
+            lines.add(format_args!(
+                "Mounted at {dir}. It ends with Ctrl-C, or from elsewhere with `opendag unmount {dir}`."
+            ));
+        }
+        Event::Unmounted { dir } => {
+            lines.add(format_args!("Unmounted {}.", super::path(dir)));
         }
         Event::Env { variables, shell } => {
             for (name, value) in variables {
