@@ -12,6 +12,7 @@ use crate::commands::{
     key::KeyCommand,
     manifest::ManifestCommand,
     mount::{MountArgs, UnmountArgs},
+    owners::{OwnersCommand, SignArgs},
     pages::{CompletionsArgs, ManArgs},
     publish::PublishArgs,
     testnet::TestnetCommand,
@@ -121,6 +122,11 @@ pub enum Command {
     /// List, make, export, import and rotate publisher keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Show and change who owns a dataset, and how many of them must sign
+    #[command(subcommand)]
+    Owners(OwnersCommand),
+    /// Sign a draft of another owner: a version, or a change of owners
+    Sign(SignArgs),
     /// Show who this node is
     Id,
     /// Show whom this node sees

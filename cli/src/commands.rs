@@ -8,6 +8,7 @@ pub mod keep;
 pub mod key;
 pub mod manifest;
 pub mod mount;
+pub mod owners;
 pub mod pages;
 pub mod publish;
 pub mod testnet;
@@ -51,7 +52,9 @@ impl TryFrom<Command> for Task {
             Command::Man(args) => return Ok(Self::Man(args.dir)),
             Command::Manifest(command) => return command.task(),
             Command::Mount(args) => return args.request().map(Self::Mount),
-            Command::Publish(args) => Operation::Publish(args.request()?),
+            Command::Publish(args) => args.operation()?,
+            Command::Sign(args) => Operation::Sign(args.request()?),
+            Command::Owners(command) => command.operation()?,
             Command::Fetch(args) => Operation::Fetch(args.request()?),
             Command::Pin(args) => Operation::Fetch(args.request()?),
             Command::Ls(args) => args.operation()?,

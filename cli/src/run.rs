@@ -147,6 +147,8 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
         | Event::Exported { .. }
         | Event::Changed { .. }
         | Event::Rotated { .. }
+        | Event::Owners(_)
+        | Event::Draft(_)
         | Event::Keys { .. }
         | Event::Id { .. }
         | Event::Peers { .. }

@@ -5,6 +5,7 @@ pub mod api;
 mod ask;
 pub mod config;
 pub mod disk;
+mod drafts;
 pub mod export;
 mod fault;
 mod fetch;

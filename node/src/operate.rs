@@ -126,6 +126,13 @@ async fn carry_out(
         Operation::Gc => keep::gc(shared).await?,
         Operation::Reindex => keep::reindex(shared).await?,
         Operation::Rotate(request) => owners::rotate(shared, &request).await?,
+        Operation::ChangeOwners(request) => owners::change(shared, &request).await?,
+        Operation::Owners(request) => owners::show(shared, &request)?,
+        Operation::Sign(request) => owners::sign(shared, &request, report).await?,
+        Operation::Finish(request) => {
+            let _running = shared.running.begin("finish a draft".to_owned());
+            publish::finish(shared, &request, report, cancel).await?
+        }
         Operation::Keys => owners::keys(shared)?,
         Operation::KeyNew(request) => owners::new(shared, &request)?,
         Operation::KeyExport(request) => owners::export(shared, &request)?,

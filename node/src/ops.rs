@@ -5,17 +5,22 @@
 //! send [`Event::Progress`] before. The same types cross the local API as JSON, one event a line,
 //! so that a command behaves alike with and without a daemon.
 
+mod draft;
 mod event;
 mod request;
 
 use std::future::Future;
 
+pub use draft::{
+    DraftInfo, DraftKind, DraftVersion, MissingInfo, OwnerRecordInfo, OwnerSet, OwnersInfo,
+};
 pub use event::{
     BadShard, Event, FileInfo, KeyInfo, PeerInfo, PeerShare, PlaceInfo, Progress, VersionInfo,
 };
 pub use request::{
-    DiffRequest, EnvRequest, FetchRequest, KeyFileRequest, KeyRequest, LinkRequest, MountRequest,
-    PublishRequest, RotateRequest, Shell, UnmountRequest, VerifyRequest,
+    DiffRequest, EnvRequest, FetchRequest, FinishRequest, KeyFileRequest, KeyRequest, LinkRequest,
+    MountRequest, OwnersChange, OwnersRequest, PublishRequest, RotateRequest, Shell, SignRequest,
+    UnmountRequest, VerifyRequest,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -60,6 +65,14 @@ pub enum Operation {
     Gc,
     /// See [`RotateRequest`].
     Rotate(RotateRequest),
+    /// See [`OwnersRequest`].
+    ChangeOwners(OwnersRequest),
+    /// Who owns a dataset: [`Event::Owners`].
+    Owners(LinkRequest),
+    /// See [`SignRequest`].
+    Sign(SignRequest),
+    /// See [`FinishRequest`].
+    Finish(FinishRequest),
     /// The records of a version, to be carried as a file: [`Event::Exported`].
     Export(LinkRequest),
     /// All local publisher keys: [`Event::Keys`].

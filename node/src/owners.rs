@@ -7,16 +7,23 @@ use std::{
 };
 
 use opendag_protocol::{
+    catalogue::DatasetState,
+    draft::Draft,
     key::{PublicKey, SecretKey},
-    record::{Dataset, DatasetFields, Record, RecordError, SignedRecord},
+    record::{Dataset, DatasetFields, Head, RecordError, SignedRecord, UnfinishedRecord},
 };
 
 use crate::{
     disk::{self, Access, DiskError},
+    drafts::{self, DraftsError, Signing},
     fault::Fault,
     node::Shared,
-    ops::{Event, KeyFileRequest, KeyInfo, KeyRequest, RotateRequest},
-    publish::{self, PublishError},
+    ops::{
+        Event, KeyFileRequest, KeyInfo, KeyRequest, LinkRequest, OwnerRecordInfo, OwnersChange,
+        OwnersInfo, OwnersRequest, RotateRequest, SignRequest,
+    },
+    publish,
+    report::Reporter,
     resolve::{self, ResolveError, Wish},
     store::{KeyStoreError, StoreError},
 };
@@ -36,12 +43,28 @@ pub(crate) enum OwnersError {
     /// The record cannot be made.
     #[error("the new owners are refused: {0}")]
     Record(#[from] RecordError),
-    /// The keys here are not enough.
-    #[error("{0}")]
-    Sign(#[from] PublishError),
+    /// It is an owner.
+    #[error("{0} is an owner of this dataset already; see `opendag owners show`")]
+    OwnerAlready(PublicKey),
+    /// It is none.
+    #[error("{0} is not an owner of this dataset; see `opendag owners show`")]
+    NoOwner(PublicKey),
+    /// Fewer owners than must sign.
+    #[error(
+        "{threshold} of {owners} owners cannot sign; lower the threshold first with `opendag owners threshold`, or add an owner"
+    )]
+    TooFewOwners {
+        /// How many there would be.
+        owners: usize,
+        /// How many would have to sign.
+        threshold: u8,
+    },
+    /// A draft cannot be made or signed.
+    #[error(transparent)]
+    Drafts(#[from] DraftsError),
     /// The old and the new owners must sign, and some of their keys are not here.
     #[error(
-        "the keys of {missing} of the owners that must sign are not on this node; import them with `opendag key import`"
+        "the keys of {missing} of the owners that must sign are not on this node; gather their signatures with --draft FILE, or import the keys with `opendag key import`"
     )]
     Missing {
         /// How many.
@@ -75,11 +98,15 @@ impl OwnersError {
     pub(crate) fn fault(&self) -> Fault {
         match self {
             Self::Resolve(error) => error.fault(),
-            Self::Sign(error) => error.fault(),
+            Self::Drafts(error) => error.fault(),
             Self::Key(error) => crate::fault::of_keys(error),
-            Self::NotAKey(_) | Self::Record(_) | Self::File { .. } | Self::Exposed { .. } => {
-                Fault::Input
-            }
+            Self::NotAKey(_)
+            | Self::Record(_)
+            | Self::OwnerAlready(_)
+            | Self::NoOwner(_)
+            | Self::TooFewOwners { .. }
+            | Self::File { .. }
+            | Self::Exposed { .. } => Fault::Input,
             Self::Missing { .. } => Fault::Refused,
             Self::Disk(_) | Self::Store(_) => Fault::Local,
         }
@@ -156,62 +183,162 @@ fn private_text(path: &Path) -> Result<zeroize::Zeroizing<String>, OwnersError> 
     Ok(std::fs::read_to_string(path).map_err(failed)?.into())
 }
 
-/// Gives a dataset other owners: signed by enough of the old and of the new ones.
+/// Who owns a dataset, and who did.
+pub(crate) fn show(shared: &Shared, request: &LinkRequest) -> Result<Event, OwnersError> {
+    let state = state(shared, request.link.as_deref().unwrap_or_default())?;
+    let current = state.owners().current();
+    let record = |signed: &SignedRecord| {
+        let dataset = signed.as_dataset()?;
+        Some(OwnerRecordInfo {
+            record: signed.id(),
+            sequence: dataset.sequence(),
+            owners: drafts::owner_set(dataset),
+            signers: signed.signers().map(|key| key.to_string()).collect(),
+        })
+    };
+    let mut records: Vec<_> = state.owners().records().filter_map(record).collect();
+    records.reverse();
+    let mut here = Vec::new();
+    for name in shared.keys().names()? {
+        let key = shared.keys().get(&name)?;
+        if current.owners().contains(&key.public()) {
+            here.push(info(&name, &key));
+        }
+    }
+    Ok(Event::Owners(Box::new(OwnersInfo {
+        dataset: state.dataset_id(),
+        name: state.name().to_owned(),
+        records,
+        here,
+    })))
+}
+
+/// Gives a dataset other owners.
 pub(crate) async fn rotate(
     shared: &Arc<Shared>,
     request: &RotateRequest,
 ) -> Result<Event, OwnersError> {
-    let wish = Wish::parse(shared, &request.link, Path::new("."), &[])?;
-    let version = resolve::local(shared, wish.id)?.ok_or(ResolveError::NotHere(wish.id))?;
-    let current = version.state.owners().current().fields();
-    let mut owners = request
-        .owners
-        .iter()
-        .map(|text| owner(shared, text))
-        .collect::<Result<Vec<_>, _>>()?;
+    let state = state(shared, &request.link)?;
+    let owners = request.owners.iter().map(|text| owner(shared, text));
+    let mut owners = owners.collect::<Result<Vec<_>, _>>()?;
     owners.sort_unstable();
     owners.dedup();
-    let next = Dataset::new(DatasetFields {
-        name: current.name.clone(),
-        owners,
-        threshold: request.threshold,
-        sequence: current.sequence + 1,
-        dataset: Some(version.dataset()),
-        previous: Some(version.state.owners().current_id()),
-    })?;
-    let mut keys = enough(shared, &current.owners, current.threshold)?;
-    for key in enough(shared, &next.fields().owners, request.threshold)? {
-        if keys.iter().all(|known| known.public() != key.public()) {
-            keys.push(key);
-        }
-    }
-    let sequence = next.fields().sequence;
-    let signed = SignedRecord::sign(&Record::Dataset(next), &keys.iter().collect::<Vec<_>>())?;
-    shared.learn(&signed)?;
-    renew_head(shared, version.dataset())?;
-    if let Some(net) = shared.running_net() {
-        crate::announce::tell_head(shared, net, version.dataset()).await;
-    }
-    Ok(Event::Rotated {
-        dataset: version.dataset(),
-        record: signed.id(),
-        sequence,
-    })
+    hand_over(
+        shared,
+        &state,
+        (owners, request.threshold),
+        request.draft.as_deref(),
+    )
+    .await
 }
 
-/// The newest version is said to be the newest by the new owners, so that nobody needs the old ones.
-fn renew_head(shared: &Shared, dataset: opendag_protocol::DatasetId) -> Result<(), OwnersError> {
-    let Some(state) = shared.store.dataset(&dataset)? else {
-        return Ok(());
+/// Adds an owner, removes one, or changes how many must sign.
+pub(crate) async fn change(
+    shared: &Arc<Shared>,
+    request: &OwnersRequest,
+) -> Result<Event, OwnersError> {
+    let state = state(shared, &request.link)?;
+    let current = state.owners().current();
+    let (mut owners, mut threshold) = (current.owners().to_vec(), current.threshold());
+    match &request.change {
+        OwnersChange::Add(text) => {
+            let key = owner(shared, text)?;
+            if owners.contains(&key) {
+                return Err(OwnersError::OwnerAlready(key));
+            }
+            owners.push(key);
+        }
+        OwnersChange::Remove(text) => {
+            let key = owner(shared, text)?;
+            if !owners.contains(&key) {
+                return Err(OwnersError::NoOwner(key));
+            }
+            owners.retain(|owner| *owner != key);
+        }
+        OwnersChange::Threshold(wanted) => threshold = *wanted,
+    }
+    if usize::from(threshold) > owners.len() || threshold == 0 {
+        return Err(OwnersError::TooFewOwners {
+            owners: owners.len(),
+            threshold,
+        });
+    }
+    hand_over(
+        shared,
+        &state,
+        (owners, threshold),
+        request.draft.as_deref(),
+    )
+    .await
+}
+
+/// What is known of the dataset that a link means.
+fn state(shared: &Shared, link: &str) -> Result<DatasetState, OwnersError> {
+    let wish = Wish::parse(shared, link, Path::new("."), &[])?;
+    if let Some(version) = resolve::local(shared, wish.id)? {
+        return Ok(version.state);
+    }
+    let state = shared.store.dataset(&wish.id.into())?;
+    Ok(state.ok_or(ResolveError::NotHere(wish.id))?)
+}
+
+/// Signs the next owner record, and the head under it, so that nobody needs the former owners any more.
+/// Applies both, or writes a draft of them.
+async fn hand_over(
+    shared: &Arc<Shared>,
+    state: &DatasetState,
+    (owners, threshold): (Vec<PublicKey>, u8),
+    file: Option<&Path>,
+) -> Result<Event, OwnersError> {
+    if let Some(file) = file {
+        drafts::check_new(file)?;
+    }
+    let current = state.owners().current();
+    let next = Dataset::new(DatasetFields {
+        name: current.name().to_owned(),
+        owners,
+        threshold,
+        sequence: current.sequence() + 1,
+        dataset: Some(state.dataset_id()),
+        previous: Some(current.id()),
+    })?;
+    let head = match state.newest() {
+        Some(newest) => {
+            let at = (newest.sequence(), newest.manifest());
+            let fields = publish::head_fields(shared, state.dataset_id(), next.id(), at);
+            Some(UnfinishedRecord::new(Head::new(fields)?))
+        }
+        None => None,
     };
-    let Some((sequence, manifest)) = state
-        .newest()
-        .map(|head| (head.fields().sequence, head.fields().manifest))
-    else {
-        return Ok(());
-    };
-    shared.learn(&publish::sign_head(shared, &state, sequence, manifest)?)?;
-    Ok(())
+    let records = std::iter::once(UnfinishedRecord::new(next)).chain(head);
+    let mut draft = Draft::new(state.owners(), records).map_err(DraftsError::Sign)?;
+    let signed = drafts::sign_with(shared, &mut draft, Signing::AllHere)?;
+    if let Some(file) = file {
+        drafts::write_new(file, &draft)?;
+        let info = drafts::info(shared, &draft, file.to_owned(), &signed)?;
+        return Ok(Event::Draft(Box::new(info)));
+    }
+    let missing = draft.missing();
+    if let Some(most) = missing.iter().map(|missing| missing.count).max() {
+        return Err(OwnersError::Missing { missing: most });
+    }
+    let records = draft.finish().map_err(DraftsError::Sign)?;
+    Ok(drafts::apply_owners(shared, &draft, &records).await?)
+}
+
+/// Signs a draft with keys of this node.
+pub(crate) async fn sign(
+    shared: &Arc<Shared>,
+    request: &SignRequest,
+    report: &Reporter,
+) -> Result<Event, OwnersError> {
+    let (event, is_known) = drafts::sign(shared, request)?;
+    if !is_known {
+        report
+            .warn("this node did not know the dataset: that its owners are those whom the draft names, nothing here confirms")
+            .await;
+    }
+    Ok(event)
 }
 
 fn owner(shared: &Shared, text: &str) -> Result<PublicKey, OwnersError> {
@@ -223,23 +350,4 @@ fn owner(shared: &Shared, text: &str) -> Result<PublicKey, OwnersError> {
         return Ok(keys.get(text)?.public());
     }
     Err(OwnersError::NotAKey(text.chars().take(64).collect()))
-}
-
-/// `threshold` local keys among `owners`.
-fn enough(
-    shared: &Shared,
-    owners: &[PublicKey],
-    threshold: u8,
-) -> Result<Vec<SecretKey>, OwnersError> {
-    let mut found = Vec::new();
-    for name in shared.keys().names()? {
-        let key = shared.keys().get(&name)?;
-        if found.len() < usize::from(threshold) && owners.contains(&key.public()) {
-            found.push(key);
-        }
-    }
-    match usize::from(threshold).saturating_sub(found.len()) {
-        0 => Ok(found),
-        missing => Err(OwnersError::Missing { missing }),
-    }
 }

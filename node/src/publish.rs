@@ -4,6 +4,7 @@
 //! store → [`crate::announce`].
 
 mod describe;
+mod drafted;
 mod earlier;
 mod hash;
 mod license;
@@ -17,19 +18,23 @@ use std::{
 
 use opendag_protocol::{
     chunkmap::ChunkMapError,
+    draft::DraftError,
     record::{OwnerError, RecordError},
     table::{EntryError, TableError},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::version::{Signed, sign_head};
+pub(crate) use self::drafted::finish;
+pub(crate) use self::version::{Signed, head_fields, sign_head};
 use self::{
+    describe::{Described, Files},
     license::Licensed,
     walk::{Links, Walk, WalkError},
 };
 use crate::{
     disk::{self, DiskError},
+    drafts::DraftsError,
     fault::Fault,
     node::Shared,
     ops::{Event, PublishRequest},
@@ -78,7 +83,7 @@ pub(crate) enum PublishError {
     Record(#[from] RecordError),
     /// The keys here are not enough.
     #[error(
-        "{have} of the {need} owner keys that must sign are on this node; import the others with `opendag key import`"
+        "{have} of the {need} owner keys that must sign are on this node; gather the signatures of the others with `opendag publish --draft FILE`, or import their keys with `opendag key import`"
     )]
     Threshold {
         /// Keys here.
@@ -106,6 +111,21 @@ pub(crate) enum PublishError {
     /// A link of `--derived-from` leads nowhere.
     #[error("--derived-from: {0}")]
     Derived(#[from] ResolveError),
+    /// A draft cannot be made or finished.
+    #[error(transparent)]
+    Draft(#[from] DraftError),
+    /// A draft cannot be read, written or signed.
+    #[error(transparent)]
+    Drafts(#[from] DraftsError),
+    /// The files are not those that a draft describes.
+    #[error(
+        "the files in {path} have changed since the draft was made; make it again with `opendag publish --draft`",
+        path = path.display()
+    )]
+    Changed {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -137,6 +157,8 @@ impl PublishError {
             Self::Card { .. } => Fault::Input,
             Self::Threshold { .. } | Self::Owners(_) | Self::Dataset(_) => Fault::Refused,
             Self::Key(error) => crate::fault::of_keys(error),
+            Self::Drafts(error) => error.fault(),
+            Self::Draft(_) | Self::Changed { .. } => Fault::Refused,
             Self::Hash(_) | Self::Disk(_) | Self::Store(_) | Self::Cancelled | Self::Stopped => {
                 Fault::Local
             }
@@ -144,7 +166,7 @@ impl PublishError {
     }
 }
 
-/// Publishes, and answers the event that closes the operation.
+/// Publishes, or makes a draft, and answers the event that closes the operation.
 pub(crate) async fn publish(
     shared: &Arc<Shared>,
     request: &PublishRequest,
@@ -158,30 +180,16 @@ pub(crate) async fn publish(
     version::check(request)?;
     let _working = shared.store.work().await;
     let derived_from = version::derivations(shared, &request.derived_from)?;
-    report.waiting("scan", "the list of files").await;
-    let (shared_walk, request_walk) = (shared.clone(), request.clone());
-    let walk = blocking(move || gather(&shared_walk, &request_walk)).await?;
-    let walk = Arc::new(walk);
-    let (described, files) = describe::describe(shared, request, &walk, (report, cancel)).await?;
-    let bytes_read = files.bytes_read;
-    let kind = if request.copy {
-        PlaceKind::Copied
-    } else {
-        PlaceKind::Published
-    };
+    if let Some(file) = &request.draft {
+        return drafted::make(shared, (request, file), derived_from, (report, cancel)).await;
+    }
+    let read = read(shared, request, (report, cancel)).await?;
+    let bytes_read = read.files.bytes_read;
     let (shared_sign, request_sign) = (shared.clone(), request.clone());
     let signed = blocking(move || {
-        let signed = version::sign(&shared_sign, &request_sign, &described, derived_from)?;
-        version::keep(&shared_sign, &signed, &walk, kind, &files.hashed)?;
-        drop(files.hashed);
-        // Copies lie in another folder each time.
-        if kind == PlaceKind::Published
-            && let Err(error) = shared_sign
-                .store
-                .remember_hashed(RootId::of(&walk.root), files.known)
-        {
-            tracing::warn!(%error, "the next publish of this folder will read all files again");
-        }
+        let unsigned = version::next(&shared_sign, &request_sign, &read.described, derived_from)?;
+        let signed = version::sign(&shared_sign, unsigned, &read.described)?;
+        keep(&shared_sign, &signed, read)?;
         Ok(signed)
     })
     .await?;
@@ -199,6 +207,58 @@ pub(crate) async fn publish(
         seconds: start.elapsed().as_secs_f64(),
         new: signed.new,
     })
+}
+
+/// A folder that was read, and what describes it.
+struct Read {
+    walk: Arc<Walk>,
+    described: Described,
+    files: Files,
+    kind: PlaceKind,
+}
+
+/// Finds the files, hashes and describes them.
+async fn read(
+    shared: &Arc<Shared>,
+    request: &PublishRequest,
+    (report, cancel): (&Reporter, &CancellationToken),
+) -> Result<Read, PublishError> {
+    report.waiting("scan", "the list of files").await;
+    let (shared_walk, request_walk) = (shared.clone(), request.clone());
+    let walk = blocking(move || gather(&shared_walk, &request_walk)).await?;
+    let walk = Arc::new(walk);
+    let (described, files) = describe::describe(shared, request, &walk, (report, cancel)).await?;
+    let kind = if request.copy {
+        PlaceKind::Copied
+    } else {
+        PlaceKind::Published
+    };
+    Ok(Read {
+        walk,
+        described,
+        files,
+        kind,
+    })
+}
+
+/// Makes durable that a version lies in the folder that was read. Blocks.
+fn keep(shared: &Shared, signed: &Signed, read: Read) -> Result<(), PublishError> {
+    version::keep(shared, signed, &read.walk, read.kind, &read.files.hashed)?;
+    remember(shared, read);
+    Ok(())
+}
+
+/// Remembers what the files of a folder were, for the next publish of it. Blocks.
+fn remember(shared: &Shared, read: Read) {
+    drop(read.files.hashed);
+    // Copies lie in another folder each time.
+    if read.kind == PlaceKind::Published
+        && let Err(error) = shared
+            .store
+            .remember_hashed(RootId::of(&read.walk.root), read.files.known)
+    {
+        tracing::warn!(%error, "the next publish of this folder will read all files again");
+    }
 }
 
 /// Runs what blocks on a thread for it.

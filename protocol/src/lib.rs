@@ -8,6 +8,7 @@ pub mod admission;
 pub mod catalogue;
 pub mod cbor;
 pub mod chunkmap;
+pub mod draft;
 pub mod fault;
 pub mod fetch;
 pub mod http;

@@ -95,6 +95,9 @@ pub const DERIVATIONS_MAX: usize = 128;
 /// How a version was made from another: a sentence or two.
 pub const DERIVATION_BYTES_MAX: usize = 500;
 
+/// A draft as text: an owner chain of the greatest length, and a manifest.
+pub const DRAFT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// A link: what fits a chat message and a QR code.
 pub const LINK_BYTES_MAX: usize = 2048;
 

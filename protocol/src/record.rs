@@ -15,6 +15,7 @@ mod signed;
 mod statement;
 mod subject;
 mod text;
+mod unfinished;
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ pub use statement::{Statement, StatementFields};
 pub use subject::Subject;
 pub use text::FieldProblem;
 pub(crate) use text::check_name;
+pub use unfinished::UnfinishedRecord;
 
 use crate::{
     DatasetId, RecordId, cbor,

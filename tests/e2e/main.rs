@@ -44,6 +44,8 @@ mod local;
 #[cfg(test)]
 mod mount;
 #[cfg(test)]
+mod owners;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod swarm;

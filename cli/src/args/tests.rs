@@ -1,5 +1,5 @@
 use clap::CommandFactory;
-use opendag_node::ops::Operation;
+use opendag_node::ops::{Operation, OwnersChange};
 
 use super::*;
 use crate::{commands::Task, error::CliError};
@@ -50,6 +50,15 @@ fn p8_wrong_usage_exits_with_two() {
         "key",
         "key rotate a",
         "key rotate a --owner k --threshold 0",
+        "owners",
+        "owners add a",
+        "owners threshold a 0",
+        "owners threshold a 7",
+        "sign",
+        "sign a --show --key k",
+        "publish --name x --finish a",
+        "publish x --finish a",
+        "publish x --name y --draft a --finish b",
         "daemon --gateway nowhere",
         "testnet up --nodes 0",
         "testnet sim --peers 0",
@@ -148,6 +157,31 @@ fn verify_repairs_unless_told_otherwise() {
         panic!("not a verify")
     };
     assert!(!request.repair && request.link.as_deref() == Some("a"));
+}
+
+#[test]
+fn drafts_are_made_signed_and_finished() {
+    let Operation::Publish(request) = operation("publish . --name x --draft d") else {
+        panic!("not a publish")
+    };
+    assert!(request.draft.is_some_and(|draft| draft.is_absolute()));
+    let Operation::Finish(request) = operation("publish --finish a b") else {
+        panic!("not a finish")
+    };
+    assert!(request.files.len() == 2 && request.files.iter().all(|file| file.is_absolute()));
+    let Operation::Sign(request) = operation("sign a b --key k --key l") else {
+        panic!("not a sign")
+    };
+    assert_eq!(
+        (request.files.len(), request.keys),
+        (2, vec!["k".into(), "l".into()])
+    );
+    let Operation::ChangeOwners(request) = operation("owners threshold a 2 --draft d") else {
+        panic!("not a change")
+    };
+    assert_eq!(request.change, OwnersChange::Threshold(2));
+    assert!(request.draft.is_some());
+    assert!(matches!(operation("owners show a"), Operation::Owners(_)));
 }
 
 #[test]

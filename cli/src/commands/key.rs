@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use opendag_node::ops::{KeyFileRequest, KeyRequest, Operation, RotateRequest};
 
+use super::owners::DraftArg;
 use crate::{
     error::CliError,
     link::{absolute_path, resolve},
@@ -52,6 +53,9 @@ pub struct RotateArgs {
     /// How many of the owners must sign
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
     pub threshold: u8,
+    /// Where a draft goes
+    #[command(flatten)]
+    pub draft: DraftArg,
 }
 
 impl KeyCommand {
@@ -65,6 +69,7 @@ impl KeyCommand {
                 link: resolve(args.link)?,
                 owners: args.owner,
                 threshold: args.threshold,
+                draft: args.draft.path()?,
             }),
         })
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use opendag_node::ops::PublishRequest;
+use opendag_node::ops::{FinishRequest, Operation, PublishRequest};
 
 use crate::{
     error::CliError,
@@ -14,10 +14,11 @@ use crate::{
 #[derive(Clone, Debug, Args)]
 pub struct PublishArgs {
     /// Folder or file to publish; it is read in place and not copied
-    pub path: PathBuf,
+    #[arg(required_unless_present = "finish", conflicts_with = "finish")]
+    pub path: Option<PathBuf>,
     /// Name of the dataset; the same name again makes its next version
-    #[arg(long)]
-    pub name: String,
+    #[arg(long, required_unless_present = "finish", conflicts_with = "finish")]
+    pub name: Option<String>,
     /// Label of the version, such as v1.1
     #[arg(long)]
     pub label: Option<String>,
@@ -61,20 +62,39 @@ pub struct PublishArgs {
     /// Leave out chunk maps, by which fetches of the next version move only what changed
     #[arg(long)]
     pub no_chunk_maps: bool,
+    /// Publish nothing yet: write a draft to this new file for the other owners to sign
+    #[arg(long, value_name = "FILE", conflicts_with = "finish")]
+    pub draft: Option<PathBuf>,
+    /// Apply a draft that enough owners have signed, of a version or of a change of owners; copies that
+    /// were signed apart are merged
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub finish: Vec<PathBuf>,
 }
 
 impl PublishArgs {
-    pub(super) fn request(self) -> Result<PublishRequest, CliError> {
-        let path = absolute_path(&self.path)?;
+    pub(super) fn operation(self) -> Result<Operation, CliError> {
+        if self.finish.is_empty() {
+            return Ok(Operation::Publish(self.request()?));
+        }
+        let files = self.finish.iter().map(|file| absolute_path(file));
+        Ok(Operation::Finish(FinishRequest {
+            files: files.collect::<Result<_, _>>()?,
+        }))
+    }
+
+    fn request(self) -> Result<PublishRequest, CliError> {
+        // Both are there, because there is no --finish.
+        let (given, name) = (self.path.unwrap_or_default(), self.name.unwrap_or_default());
+        let path = absolute_path(&given)?;
         if let Err(error) = std::fs::metadata(&path) {
-            let path = self.path.display();
+            let path = given.display();
             return Err(CliError::Input(format!(
                 "\"{path}\" cannot be published: {error}."
             )));
         }
         Ok(PublishRequest {
             path,
-            name: self.name,
+            name,
             label: self.label,
             title: self.title,
             description: self.description,
@@ -93,6 +113,7 @@ impl PublishArgs {
             key: self.key,
             no_sha256: self.no_sha256,
             no_chunk_maps: self.no_chunk_maps,
+            draft: self.draft.as_deref().map(absolute_path).transpose()?,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Events as text for people. All text that a stranger may have written is escaped.
 
+mod draft;
 mod node;
 mod version;
 
@@ -43,6 +44,8 @@ pub(super) fn of(event: &Event) -> String {
                 lines.add(format_args!("Freed {}.", HumanBytes(*freed_bytes)));
             }
         }
+        Event::Owners(owners) => draft::all_owners(&mut lines, owners),
+        Event::Draft(info) => draft::draft(&mut lines, info),
         Event::Rotated { .. }
         | Event::Keys { .. }
         | Event::Id { .. }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use opendag_protocol::{DatasetId, Hash, ManifestId, RecordId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::Shell;
+use super::{DraftInfo, OwnersInfo, Shell};
 
 /// How far a long operation is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -308,7 +308,17 @@ pub enum Event {
         record: RecordId,
         /// Its sequence.
         sequence: u64,
+        /// Who owns the dataset now: public keys, as text.
+        #[serde(default)]
+        owners: Vec<String>,
+        /// How many of them must sign.
+        #[serde(default)]
+        threshold: u8,
     },
+    /// Who owns a dataset.
+    Owners(Box<OwnersInfo>),
+    /// A draft was written, signed or shown.
+    Draft(Box<DraftInfo>),
     /// Publisher keys.
     Keys {
         /// All local ones.

@@ -40,6 +40,30 @@ pub struct PublishRequest {
     pub no_sha256: bool,
     /// Do not make chunk maps, by which a fetch of a later version takes what it has from the earlier.
     pub no_chunk_maps: bool,
+    /// Absolute path of a new file: write a draft to it for others to sign, and publish nothing yet. Ends
+    /// in [`super::Event::Draft`].
+    pub draft: Option<PathBuf>,
+}
+
+/// Apply a draft that enough owners have signed. Ends in [`super::Event::Published`] or
+/// [`super::Event::Rotated`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FinishRequest {
+    /// Absolute paths of copies of one draft, signed by different owners.
+    pub files: Vec<PathBuf>,
+}
+
+/// Sign a draft. Ends in [`super::Event::Draft`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SignRequest {
+    /// Absolute paths of copies of one draft; all signatures go into the first.
+    pub files: Vec<PathBuf>,
+    /// Local names of the keys; none: all that have a say.
+    pub keys: Vec<String>,
+    /// Only say what is to be signed.
+    pub show: bool,
 }
 
 /// Fetch a version into a folder. Ends in [`super::Event::Fetched`], or [`super::Event::Plan`] with `plan`.
@@ -114,6 +138,33 @@ pub struct RotateRequest {
     pub owners: Vec<String>,
     /// How many of them must sign.
     pub threshold: u8,
+    /// As [`PublishRequest::draft`].
+    pub draft: Option<PathBuf>,
+}
+
+/// Change one thing about who owns a dataset. Ends in [`super::Event::Rotated`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnersRequest {
+    /// Link or name of the dataset.
+    pub link: String,
+    /// What changes.
+    pub change: OwnersChange,
+    /// As [`PublishRequest::draft`].
+    #[serde(default)]
+    pub draft: Option<PathBuf>,
+}
+
+/// What changes about who owns a dataset. Keys are names of local keys, or public keys as text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnersChange {
+    /// One more owner.
+    Add(String),
+    /// One less.
+    Remove(String),
+    /// How many must sign.
+    Threshold(u8),
 }
 
 /// A publisher key, by its local name. Ends in [`super::Event::Keys`] with that key.

@@ -5,10 +5,11 @@ use std::path::Path;
 use opendag_protocol::{
     BlobId, DatasetId, Hash, ManifestId, RecordId,
     catalogue::DatasetState,
+    draft::Draft,
     key::{PublicKey, SecretKey},
     record::{
         Dataset, DatasetFields, Derivation, Head, HeadFields, Manifest, ManifestFields, Record,
-        SignedRecord,
+        SignedRecord, UnfinishedRecord,
     },
 };
 
@@ -35,7 +36,7 @@ pub(crate) struct Signed {
     /// False if exactly this version was published before.
     pub(crate) new: bool,
     /// What the store does not have yet, in the order in which it can be judged.
-    records: Vec<SignedRecord>,
+    pub(crate) records: Vec<SignedRecord>,
 }
 
 /// Refuses what no record can carry, before anything is hashed.
@@ -113,17 +114,43 @@ fn fields(
     })
 }
 
-/// Signs the next version of the dataset that has this name and key. Blocks.
-pub(super) fn sign(
+/// What is to be signed.
+pub(super) struct Unsigned {
+    pub(super) state: DatasetState,
+    /// The first record of the dataset, signed, if it begins with this version.
+    first: Option<SignedRecord>,
+    /// The manifest, or the one that says all of it already.
+    manifest: Next,
+    key: SecretKey,
+}
+
+/// The version that becomes the newest.
+enum Next {
+    New(Manifest),
+    Same(SignedRecord),
+}
+
+impl Next {
+    /// Its sequence and id.
+    fn at(&self) -> (u64, ManifestId) {
+        match self {
+            Self::New(manifest) => (manifest.sequence(), manifest.id()),
+            Self::Same(manifest) => (sequence_of(manifest), manifest.id().into()),
+        }
+    }
+}
+
+/// The next version of the dataset that has this name and key. Blocks.
+pub(super) fn next(
     shared: &Shared,
     request: &PublishRequest,
     described: &Described,
     derived_from: Vec<Derivation>,
-) -> Result<Signed, PublishError> {
+) -> Result<Unsigned, PublishError> {
     let key = shared
         .keys()
         .get_or_create(request.key.as_deref().unwrap_or(DEFAULT_KEY))?;
-    let mut records = Vec::new();
+    let mut begun = None;
     let state = match own_dataset(shared, &request.name, &key.public())? {
         Some(state) => state,
         None => {
@@ -132,19 +159,16 @@ pub(super) fn sign(
                 &[&key],
             )?;
             let state = DatasetState::new(&first)?;
-            records.push(first);
+            begun = Some(first);
             state
         }
     };
-    let keys = signers(shared, &state, Some(key))?;
-    let keys: Vec<&SecretKey> = keys.iter().collect();
     let chain = state.owners();
-    let dataset = chain.dataset_id();
     let mut fields = fields(
         request,
         described,
         derived_from,
-        dataset,
+        chain.dataset_id(),
         chain.current_id(),
     )?;
     let newest = state
@@ -152,36 +176,70 @@ pub(super) fn sign(
         .map(|id| resolve::version(shared, id))
         .transpose()?
         .flatten();
-    let mut new = true;
     let manifest = match newest {
         Some(newest) if says_the_same(newest.manifest().fields(), &fields) => {
-            new = false;
-            newest.record
+            Next::Same(newest.record)
         }
         newest => {
             fields.parent = newest.as_ref().map(|newest| newest.id);
             fields.sequence = newest.map_or(0, |newest| newest.manifest().fields().sequence + 1);
-            SignedRecord::sign(&Record::Manifest(Manifest::new(fields)?), &keys)?
+            Next::New(Manifest::new(fields)?)
         }
     };
-    let (id, sequence, name) = (
-        manifest.id().into(),
-        sequence_of(&manifest),
-        request.name.clone(),
-    );
+    Ok(Unsigned {
+        state,
+        first: begun,
+        manifest,
+        key,
+    })
+}
+
+/// Signs a version and the head that says it is the newest. Blocks.
+pub(super) fn sign(
+    shared: &Shared,
+    unsigned: Unsigned,
+    described: &Described,
+) -> Result<Signed, PublishError> {
+    let at = unsigned.manifest.at();
+    let state = unsigned.state;
+    let keys = signers(shared, &state, Some(unsigned.key))?;
+    let keys: Vec<&SecretKey> = keys.iter().collect();
+    let mut records: Vec<SignedRecord> = unsigned.first.into_iter().collect();
+    let (new, manifest) = match unsigned.manifest {
+        Next::New(manifest) => (true, SignedRecord::sign(&manifest.into(), &keys)?),
+        Next::Same(manifest) => (false, manifest),
+    };
     records.push(manifest);
-    records.push(head(shared, &state, (sequence, id), &keys)?);
-    let (files, bytes) = (described.totals.files, described.totals.bytes);
+    let head = head_fields(shared, state.dataset_id(), state.owners().current_id(), at);
+    let head = Record::Head(Head::new(head)?);
+    records.push(SignedRecord::sign(&head, &keys)?);
     Ok(Signed {
-        dataset,
-        manifest: id,
-        name,
-        sequence,
-        files,
-        bytes,
+        dataset: state.dataset_id(),
+        manifest: at.1,
+        name: state.name().to_owned(),
+        sequence: at.0,
+        files: described.totals.files,
+        bytes: described.totals.bytes,
         new,
         records,
     })
+}
+
+/// The same, to be signed by owners elsewhere. Blocks.
+pub(super) fn draft(shared: &Shared, unsigned: &Unsigned) -> Result<Draft, PublishError> {
+    let state = &unsigned.state;
+    let at = unsigned.manifest.at();
+    let manifest = match &unsigned.manifest {
+        Next::New(manifest) => Some(UnfinishedRecord::new(manifest.clone())),
+        // It bears its signatures already.
+        Next::Same(_) => None,
+    };
+    let head = head_fields(shared, state.dataset_id(), state.owners().current_id(), at);
+    let head = UnfinishedRecord::new(Head::new(head)?);
+    Ok(Draft::new(
+        state.owners(),
+        manifest.into_iter().chain([head]),
+    )?)
 }
 
 /// A head for a dataset whose owner keys are on this node.
@@ -192,39 +250,34 @@ pub(crate) fn sign_head(
     manifest: ManifestId,
 ) -> Result<SignedRecord, PublishError> {
     let keys = signers(shared, state, None)?;
-    head(
-        shared,
-        state,
-        (sequence, manifest),
-        &keys.iter().collect::<Vec<_>>(),
-    )
+    let (dataset, owners) = (state.dataset_id(), state.owners().current_id());
+    let head = Head::new(head_fields(shared, dataset, owners, (sequence, manifest)))?;
+    let keys: Vec<&SecretKey> = keys.iter().collect();
+    Ok(SignedRecord::sign(&Record::Head(head), &keys)?)
+}
+
+/// What a head says by which the owners of a record tell that this version is the newest.
+pub(crate) fn head_fields(
+    shared: &Shared,
+    dataset: DatasetId,
+    owner_record: RecordId,
+    (sequence, manifest): (u64, ManifestId),
+) -> HeadFields {
+    let issued_at = now();
+    HeadFields {
+        dataset,
+        owner_record,
+        sequence,
+        manifest,
+        issued_at,
+        expires_at: issued_at.saturating_add(shared.config.head_lifetime),
+    }
 }
 
 fn sequence_of(manifest: &SignedRecord) -> u64 {
     manifest
         .as_manifest()
         .map_or(0, |manifest| manifest.fields().sequence)
-}
-
-/// A head that says: this version is the newest.
-fn head(
-    shared: &Shared,
-    state: &DatasetState,
-    (sequence, manifest): (u64, ManifestId),
-    keys: &[&SecretKey],
-) -> Result<SignedRecord, PublishError> {
-    let (dataset, owner_record) = (state.owners().dataset_id(), state.owners().current_id());
-    let issued_at = now();
-    let expires_at = issued_at.saturating_add(shared.config.head_lifetime);
-    let head = Head::new(HeadFields {
-        dataset,
-        owner_record,
-        sequence,
-        manifest,
-        issued_at,
-        expires_at,
-    })?;
-    Ok(SignedRecord::sign(&Record::Head(head), keys)?)
 }
 
 /// The dataset with this name that `key` owns.

@@ -81,7 +81,7 @@ impl DataDir {
             _lock: Arc::new(lock),
         };
         disk::remove_temporary_files(&data_dir.path)?;
-        for folder in ["keys", "quarantine", "hashed"] {
+        for folder in ["keys", "quarantine", "hashed", "drafts"] {
             disk::create_private_folder(&data_dir.path.join(folder))?;
             disk::remove_temporary_files(&data_dir.path.join(folder))?;
         }
@@ -133,6 +133,11 @@ impl DataDir {
     /// What the files of published folders were: a file for each folder. Nothing is lost with it but time.
     pub(crate) fn hashed_path(&self) -> PathBuf {
         self.path.join("hashed")
+    }
+
+    /// Where the files of drafts lie that wait for signatures: a request for each.
+    pub(crate) fn drafts_path(&self) -> PathBuf {
+        self.path.join("drafts")
     }
 
     pub(crate) fn quarantine_path(&self) -> PathBuf {

@@ -48,34 +48,11 @@ impl SignedRecord {
     /// # Errors
     /// Any [`RecordError`].
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        check_size(bytes.len(), RECORD_BYTES_MAX)?;
-        let envelope: Envelope =
-            cbor::from_slice_canonical(bytes).map_err(RecordError::Envelope)?;
-        let count = envelope.signatures.len();
-        if !(1..=SIGNATURES_MAX).contains(&count) {
-            return Err(RecordError::SignatureCount { count });
-        }
-        if !envelope.signatures.is_sorted_by(|a, b| a.key < b.key) {
-            return Err(RecordError::SignatureOrder);
-        }
-        let record = Record::decode(&envelope.payload)?;
-        check_size(bytes.len(), record.bytes_max())?;
-        let signers = envelope.signatures.iter().map(|entry| &*entry.key);
-        check_author(&record, signers)?;
-        let message = message(record.payload());
-        let mut signatures = Vec::with_capacity(count);
-        for entry in envelope.signatures {
-            let key =
-                PublicKey::from_bytes(entry.key.into_array()).map_err(RecordError::Signature)?;
-            let signature = Signature::from_bytes(entry.signature.into_array());
-            key.verify_strict(&message, &signature)
-                .map_err(RecordError::Signature)?;
-            signatures.push((key, signature));
-        }
+        let opened = open(bytes, Gathered::Enough)?;
         Ok(Self {
             bytes: bytes.into(),
-            record: Arc::new(record),
-            signatures: signatures.into(),
+            record: Arc::new(opened.record),
+            signatures: opened.signatures.into(),
         })
     }
 
@@ -116,7 +93,7 @@ impl SignedRecord {
     }
 
     /// The envelope of verified or fresh signatures.
-    fn assemble(
+    pub(super) fn assemble(
         record: Arc<Record>,
         mut signatures: Vec<(PublicKey, Signature)>,
     ) -> Result<Self, RecordError> {
@@ -127,15 +104,7 @@ impl SignedRecord {
             return Err(RecordError::SignatureCount { count });
         }
         check_author(&record, signatures.iter().map(|(key, _)| key.as_bytes()))?;
-        let entry = |(key, signature): &(PublicKey, Signature)| EnvelopeSignature {
-            key: ByteArray::new(*key.as_bytes()),
-            signature: ByteArray::new(*signature.as_bytes()),
-        };
-        let envelope = Envelope {
-            payload: ByteBuf::from(record.payload()),
-            signatures: signatures.iter().map(entry).collect(),
-        };
-        let bytes = cbor::to_vec(&envelope).map_err(RecordError::Envelope)?;
+        let bytes = seal(record.payload(), &signatures)?;
         check_size(bytes.len(), record.bytes_max())?;
         Ok(Self {
             bytes: bytes.into(),
@@ -206,6 +175,67 @@ impl SignedRecord {
     }
 }
 
+/// How many signatures an envelope must have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gathered {
+    /// At least one: it is complete.
+    Enough,
+    /// Any number: they are still being gathered.
+    Some,
+}
+
+/// What an envelope holds, with all signatures verified.
+pub(super) struct Opened {
+    pub(super) record: Record,
+    pub(super) signatures: Vec<(PublicKey, Signature)>,
+}
+
+/// Opens an envelope.
+pub(super) fn open(bytes: &[u8], gathered: Gathered) -> Result<Opened, RecordError> {
+    check_size(bytes.len(), RECORD_BYTES_MAX)?;
+    let envelope: Envelope = cbor::from_slice_canonical(bytes).map_err(RecordError::Envelope)?;
+    let count = envelope.signatures.len();
+    let is_enough = count > 0 || gathered == Gathered::Some;
+    if count > SIGNATURES_MAX || !is_enough {
+        return Err(RecordError::SignatureCount { count });
+    }
+    if !envelope.signatures.is_sorted_by(|a, b| a.key < b.key) {
+        return Err(RecordError::SignatureOrder);
+    }
+    let record = Record::decode(&envelope.payload)?;
+    if gathered == Gathered::Enough {
+        check_size(bytes.len(), record.bytes_max())?;
+        let signers = envelope.signatures.iter().map(|entry| &*entry.key);
+        check_author(&record, signers)?;
+    }
+    let message = message(record.payload());
+    let mut signatures = Vec::with_capacity(count);
+    for entry in envelope.signatures {
+        let key = PublicKey::from_bytes(entry.key.into_array()).map_err(RecordError::Signature)?;
+        let signature = Signature::from_bytes(entry.signature.into_array());
+        key.verify_strict(&message, &signature)
+            .map_err(RecordError::Signature)?;
+        signatures.push((key, signature));
+    }
+    Ok(Opened { record, signatures })
+}
+
+/// The envelope of a payload and signatures that are in order.
+pub(super) fn seal(
+    payload: &[u8],
+    signatures: &[(PublicKey, Signature)],
+) -> Result<Vec<u8>, RecordError> {
+    let entry = |(key, signature): &(PublicKey, Signature)| EnvelopeSignature {
+        key: ByteArray::new(*key.as_bytes()),
+        signature: ByteArray::new(*signature.as_bytes()),
+    };
+    let envelope = Envelope {
+        payload: ByteBuf::from(payload),
+        signatures: signatures.iter().map(entry).collect(),
+    };
+    cbor::to_vec(&envelope).map_err(RecordError::Envelope)
+}
+
 fn check_size(bytes: usize, bytes_max: usize) -> Result<(), RecordError> {
     if bytes > bytes_max {
         Err(RecordError::TooLarge { bytes, bytes_max })
@@ -229,7 +259,7 @@ fn check_author<'a>(
 }
 
 /// The bytes that are signed.
-fn message(payload: &[u8]) -> Vec<u8> {
+pub(super) fn message(payload: &[u8]) -> Vec<u8> {
     [DOMAIN, payload].concat()
 }
 

@@ -11,10 +11,14 @@ pub(super) fn say(lines: &mut Lines, event: &Event) {
             dataset,
             record,
             sequence,
+            owners,
+            threshold,
         } => {
             lines.add(format_args!(
                 "Dataset {dataset} has new owners: record {record}, number {sequence}."
             ));
+            let (count, keys) = (owners.len(), escape(&owners.join(", ")).into_owned());
+            lines.add(format_args!("{threshold} of {count} must sign: {keys}"));
         }
         Event::Keys { keys } if keys.is_empty() => {
             lines.add(format_args!(

@@ -112,7 +112,7 @@ fn ids(ids: &[ManifestId]) -> String {
         .join(" ")
 }
 
-fn time(timestamp: Timestamp) -> String {
+pub(super) fn time(timestamp: Timestamp) -> String {
     let since_epoch = Duration::from_secs(timestamp.as_secs());
     let time = SystemTime::UNIX_EPOCH.checked_add(since_epoch);
     time.map_or_else(
