@@ -23,7 +23,7 @@ use std::{path::PathBuf, pin::pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::error::FetchError;
+pub(crate) use self::error::{FetchError, Forked};
 use self::{
     delta::Delta,
     job::Job,
@@ -31,7 +31,7 @@ use self::{
     table::{Describe, Wanted},
 };
 use crate::{
-    keep,
+    fork, keep,
     net::Net,
     node::Shared,
     ops::{Event, FetchRequest},
@@ -62,23 +62,21 @@ pub(crate) async fn fetch(
     if request.mirror {
         let newest = cancel.run_until_cancelled(search.newest(version));
         version = newest.await.ok_or(FetchError::Cancelled)??;
+        refuse_fork(shared, request, &wish, &version)?;
         if let Some(event) = pinned_here(shared, &version, start).await? {
             return Ok(event);
         }
     }
     report.waiting("plan", "the file table").await;
-    let table = Box::pin(described(
-        shared,
-        &wish,
-        (search, version),
-        (within, &selection),
-    ));
+    let found = (search, version);
+    let table = Box::pin(described(shared, &wish, found, (within, &selection)));
     let described = cancel.run_until_cancelled(table).await;
     let Described {
         version,
         mut describe,
         wanted,
     } = described.ok_or(FetchError::Cancelled)??;
+    refuse_fork(shared, request, &wish, &version)?;
     warn(&version, report).await;
     // What the plan refers to is durable before anything refers to it.
     let kept = describe.keep();
@@ -206,6 +204,25 @@ async fn pinned_here(
         peers: Vec::new(),
         seconds: start.elapsed().as_secs_f64(),
     }))
+}
+
+/// Of two versions that the owners signed as the same, none is taken for the newest without being asked for.
+fn refuse_fork(
+    shared: &Shared,
+    request: &FetchRequest,
+    wish: &Wish,
+    version: &Version,
+) -> Result<(), FetchError> {
+    if request.accept_fork || wish.id == version.id.into() {
+        return Ok(());
+    }
+    match fork::open(shared, &version.state)? {
+        Some(fork) => Err(FetchError::Forked(Box::new(Forked {
+            name: version.name(),
+            fork,
+        }))),
+        None => Ok(()),
+    }
 }
 
 async fn warn(version: &Version, report: &Reporter) {

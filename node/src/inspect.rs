@@ -17,6 +17,7 @@ use crate::{
         FetchError,
         table::{self, LocalPages, Wanted},
     },
+    fork,
     net::NetError,
     node::Shared,
     ops::{DiffRequest, Event, FileInfo, LinkRequest, PeerInfo, PlaceInfo, VersionInfo},
@@ -325,6 +326,7 @@ async fn info(shared: &Arc<Shared>, version: &Version) -> Result<VersionInfo, In
             .manifests_at(fields.sequence)
             .filter(|other| *other != version.id)
             .collect(),
+        forks: fork::all(shared, state)?,
         places,
         link: shared.link(id, &version.name()).await,
     })

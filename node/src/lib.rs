@@ -11,6 +11,7 @@ mod fault;
 mod fetch;
 mod find;
 mod flow;
+mod fork;
 mod frames;
 pub mod gateway;
 mod holdings;

@@ -7,6 +7,7 @@
 
 mod draft;
 mod event;
+mod fork;
 mod request;
 
 use std::future::Future;
@@ -17,6 +18,7 @@ pub use draft::{
 pub use event::{
     BadShard, Event, FileInfo, KeyInfo, PeerInfo, PeerShare, PlaceInfo, Progress, VersionInfo,
 };
+pub use fork::{ForkInfo, ForkSide};
 pub use request::{
     DiffRequest, EnvRequest, FetchRequest, FinishRequest, KeyFileRequest, KeyRequest, LinkRequest,
     MountRequest, OwnersChange, OwnersRequest, PublishRequest, RotateRequest, Shell, SignRequest,

@@ -23,6 +23,7 @@ pub(crate) use self::{
     version::{Listed, ReadVersion},
 };
 use crate::{
+    fork,
     node::Shared,
     report::Reporter,
     resolve::{self, Wish},
@@ -113,6 +114,12 @@ impl Readers {
                 version
             }
             None => ask(shared, id, within).await.ok_or(ReadFault::Unknown)?,
+        };
+        let version = match exact || RecordId::from(version.id) == id {
+            true => version,
+            false => {
+                fork::undisputed(shared, version).map_err(|error| ReadFault::failed(&error))?
+            }
         };
         self.open(shared, version).await
     }

@@ -26,6 +26,8 @@ mod documents;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod forks;
+#[cfg(test)]
 mod full_disk;
 #[cfg(test)]
 mod gateway;

@@ -57,6 +57,9 @@ pub struct FetchArgs {
     /// Replace files at the target that differ and were not put there by a fetch
     #[arg(long)]
     pub overwrite: bool,
+    /// Take the newest version although its owners signed two with its number
+    #[arg(long)]
+    pub accept_fork: bool,
 }
 
 impl FetchArgs {
@@ -73,6 +76,7 @@ impl FetchArgs {
             no_seed: self.no_seed,
             no_delta: self.no_delta,
             overwrite: self.overwrite,
+            accept_fork: self.accept_fork,
             mirror: false,
         })
     }
@@ -86,6 +90,9 @@ pub struct PinArgs {
     /// Whom to ask and how long
     #[command(flatten)]
     pub source: SourceArgs,
+    /// Take the newest version although its owners signed two with its number
+    #[arg(long)]
+    pub accept_fork: bool,
 }
 
 impl PinArgs {
@@ -95,6 +102,7 @@ impl PinArgs {
             cwd: here()?,
             timeout_ms: self.source.timeout_ms(),
             peers: self.source.peer,
+            accept_fork: self.accept_fork,
             mirror: true,
             ..FetchRequest::default()
         })

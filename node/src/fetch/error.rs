@@ -1,6 +1,6 @@
 //! Why a fetch fails.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use opendag_protocol::{
     BlobId,
@@ -11,6 +11,7 @@ use opendag_protocol::{
 use super::writer::WriteError;
 use crate::{
     fault::Fault,
+    ops::{ForkInfo, ForkSide},
     resolve::ResolveError,
     selection::GlobError,
     store::{StoreError, TargetError},
@@ -25,6 +26,9 @@ pub(crate) enum FetchError {
     /// A pattern does not parse.
     #[error(transparent)]
     Glob(#[from] GlobError),
+    /// It is undecided which version is the newest.
+    #[error("{0}")]
+    Forked(Box<Forked>),
     /// Nothing matches.
     #[error(
         "no file of this version matches --include and --exclude; see its files with `opendag show --files`"
@@ -100,6 +104,34 @@ pub(crate) enum FetchError {
     Stopped,
 }
 
+/// A dataset whose owners signed two versions with one number.
+#[derive(Debug)]
+pub(crate) struct Forked {
+    /// What it is called.
+    pub(crate) name: String,
+    /// The two.
+    pub(crate) fork: ForkInfo,
+}
+
+impl fmt::Display for Forked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, fork } = self;
+        let said = |side: &ForkSide| match side.manifest {
+            Some(manifest) => manifest.to_string(),
+            None => format!("that of the record {}", side.record),
+        };
+        write!(
+            f,
+            "the owners of \"{name}\" signed two versions with the number {}: {} and {}; which one they \
+             mean, nobody can tell. Ask them; fetch one of the two by its id, or what is newest by their \
+             clocks with --accept-fork. `opendag show` tells more",
+            fork.sequence,
+            said(&fork.first),
+            said(&fork.second)
+        )
+    }
+}
+
 impl FetchError {
     /// Who is to blame.
     #[must_use]
@@ -109,7 +141,7 @@ impl FetchError {
             Self::Glob(_) | Self::NothingSelected | Self::InTheWay { .. } | Self::Running => {
                 Fault::Input
             }
-            Self::Index(_) | Self::Page(_) | Self::Siblings(_) => Fault::Refused,
+            Self::Index(_) | Self::Page(_) | Self::Siblings(_) | Self::Forked(_) => Fault::Refused,
             Self::NoDescription { .. } | Self::NoPeers { .. } | Self::Stalled { .. } => {
                 Fault::NotFound
             }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use opendag_protocol::{DatasetId, Hash, ManifestId, RecordId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{DraftInfo, OwnersInfo, Shell};
+use super::{DraftInfo, ForkInfo, OwnersInfo, Shell};
 
 /// How far a long operation is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +86,9 @@ pub struct VersionInfo {
     pub head_expired_since: Option<Timestamp>,
     /// Other manifests signed with the same sequence: proof that the publisher equivocated.
     pub equivocations: Vec<ManifestId>,
+    /// Proofs that the owners of its dataset signed two things of which one may be true.
+    #[serde(default)]
+    pub forks: Vec<ForkInfo>,
     /// Where it lies on this node.
     pub places: Vec<PlaceInfo>,
     /// A link to it.

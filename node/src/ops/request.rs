@@ -94,6 +94,8 @@ pub struct FetchRequest {
     pub mirror: bool,
     /// Give up after so long without any source or progress, in milliseconds.
     pub timeout_ms: Option<u64>,
+    /// Fetch the newest version although the owners signed two with its number.
+    pub accept_fork: bool,
 }
 
 /// Which dataset or version an operation is about.

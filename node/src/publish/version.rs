@@ -15,6 +15,7 @@ use opendag_protocol::{
 
 use super::{PublishError, describe::Described, walk::Walk};
 use crate::{
+    fork,
     node::Shared,
     ops::PublishRequest,
     resolve::{self, Wish, now},
@@ -177,7 +178,11 @@ pub(super) fn next(
         .transpose()?
         .flatten();
     let manifest = match newest {
-        Some(newest) if says_the_same(newest.manifest().fields(), &fields) => {
+        // A new version decides a fork, even if it says the same.
+        Some(newest)
+            if says_the_same(newest.manifest().fields(), &fields)
+                && fork::open(shared, &state)?.is_none() =>
+        {
             Next::Same(newest.record)
         }
         newest => {

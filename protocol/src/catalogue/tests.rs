@@ -490,6 +490,37 @@ fn an_altered_stored_state_is_not_taken() {
     assert_eq!(unchanged.count(), 0);
 }
 
+#[test]
+fn p7_a_fork_is_open_until_the_owners_go_on_from_it() {
+    let first = first_record(&[1], 1);
+    let mut state = state(&first);
+    let forked = head(&first, 1, id("a1"), 100);
+    state.apply(&forked, NOW).unwrap();
+    let applied = state.apply(&head(&first, 1, id("b1"), 200), NOW).unwrap();
+    let Applied::Equivocation { proof, .. } = applied else {
+        panic!("{applied:?}")
+    };
+    let open = |state: &DatasetState| state.is_open(&proof, [first.id()]);
+    assert!(open(&state));
+    assert!(open(&restarted(&state)));
+    // Neither a word on one of the two nor one on an earlier version decides it.
+    state.apply(&head(&first, 1, id("a1"), 300), NOW).unwrap();
+    assert!(open(&state));
+
+    let mut later_version = state.clone();
+    later_version
+        .apply(&head(&first, 2, id("a2"), 100), NOW)
+        .unwrap();
+    assert!(!open(&later_version));
+
+    // New owners say which version counts, whatever its number.
+    let second = sign(rotation(&first, &[1], 1), &[1]);
+    state.apply(&second, NOW).unwrap();
+    assert!(open(&state), "they have not said anything yet");
+    state.apply(&head(&second, 1, id("b1"), 100), NOW).unwrap();
+    assert!(!open(&state));
+}
+
 /// Heads of a dataset with a rotation in the middle, some of them equivocating, some re-issued.
 fn heads() -> (Vec<SignedRecord>, Vec<SignedRecord>) {
     let first = first_record(&[1], 1);

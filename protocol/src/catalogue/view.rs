@@ -2,8 +2,8 @@
 
 use super::{DatasetState, Equivocation};
 use crate::{
-    DatasetId, ManifestId, Timestamp,
-    record::{Head, OwnerChain, SignedRecord},
+    DatasetId, ManifestId, RecordId, Timestamp,
+    record::{Dataset, Head, OwnerChain, SignedRecord},
 };
 
 impl DatasetState {
@@ -62,6 +62,23 @@ impl DatasetState {
     #[must_use]
     pub fn equivocations(&self) -> &[Equivocation] {
         &self.equivocations
+    }
+
+    /// Is it still undecided which of two versions is meant? Newer versions decide it, because each names
+    /// one parent, and so does a head of later owners than those who signed the two, under
+    /// `owner_records`. What owners signed under former ones never ends a fork of current ones.
+    pub fn is_open(
+        &self,
+        proof: &Equivocation,
+        owner_records: impl IntoIterator<Item = RecordId>,
+    ) -> bool {
+        let Some(newest) = self.newest() else {
+            return true;
+        };
+        let place = |id: &RecordId| self.owners.at(id).map(Dataset::sequence);
+        let signed = owner_records.into_iter().filter_map(|id| place(&id)).max();
+        let is_later = signed.is_some_and(|signed| place(&newest.owner_record()) > Some(signed));
+        newest.sequence() <= proof.sequence && !is_later
     }
 
     /// Known versions and their sequences, oldest first; several of one sequence are equivocation.

@@ -26,6 +26,7 @@ fn info() -> VersionInfo {
         newest: true,
         head_expired_since: Some(Timestamp::from_secs(u64::MAX)),
         equivocations: vec![ManifestId::from_hash(Hash::of(b"other"))],
+        forks: Vec::new(),
         places: Vec::new(),
         link: "opendag:x".to_owned(),
     }

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use indicatif::HumanBytes;
-use opendag_node::ops::{PlaceInfo, VersionInfo};
-use opendag_protocol::{ManifestId, Timestamp};
+use opendag_node::ops::{ForkInfo, PlaceInfo, VersionInfo};
+use opendag_protocol::{ManifestId, Timestamp, catalogue::EquivocationKind};
 
 use super::{Lines, escape, path};
 
@@ -101,6 +101,40 @@ fn warnings(lines: &mut Lines, info: &VersionInfo) {
             "{:<12} the publisher signed other versions with the same number: {}",
             "Warning",
             ids(&info.equivocations)
+        ));
+    }
+    for fork in &info.forks {
+        forked(lines, fork);
+    }
+}
+
+/// Two records, both signed, of which only one may be true.
+fn forked(lines: &mut Lines, fork: &ForkInfo) {
+    let what = match fork.kind {
+        EquivocationKind::Owners => "two changes of owners",
+        EquivocationKind::Manifest => "two versions",
+        EquivocationKind::Head => "two words on which version is newest",
+    };
+    let open = match (fork.kind, fork.open) {
+        (_, true) => ", and nobody can tell which one they mean",
+        (EquivocationKind::Owners, false) => "; the first that was seen here counts",
+        (_, false) => "; a newer version has decided between them",
+    };
+    lines.add(format_args!(
+        "{:<12} the owners signed {what} with the number {}{open}",
+        "Fork", fork.sequence
+    ));
+    for side in [&fork.first, &fork.second] {
+        let id = side
+            .manifest
+            .map_or_else(|| side.record.to_string(), |id| id.to_string());
+        let at = side
+            .at
+            .map_or_else(|| "at an unknown time".to_owned(), time);
+        lines.add(format_args!(
+            "{:<12} {id}, {at}, signed by {}",
+            "",
+            escape(&side.signers.join(", "))
         ));
     }
 }
