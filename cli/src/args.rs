@@ -10,6 +10,7 @@ use crate::commands::{
     fetch::{FetchArgs, PinArgs},
     keep::{LinkArg, RmArgs, VerifyArgs},
     key::KeyCommand,
+    lineage::LineageArgs,
     manifest::ManifestCommand,
     mount::{MountArgs, UnmountArgs},
     owners::{OwnersCommand, SignArgs},
@@ -109,6 +110,8 @@ pub enum Command {
     Log(LogArgs),
     /// Show what changed between two versions
     Diff(DiffArgs),
+    /// Draw what a version was made from, and what was made from it
+    Lineage(LineageArgs),
     /// Hash again what is on disk, report, and repair from peers
     Verify(VerifyArgs),
     /// Keep a version: mirror it if it is not here

@@ -6,6 +6,7 @@ pub mod env;
 pub mod fetch;
 pub mod keep;
 pub mod key;
+pub mod lineage;
 pub mod manifest;
 pub mod mount;
 pub mod owners;
@@ -52,6 +53,7 @@ impl TryFrom<Command> for Task {
             Command::Man(args) => return Ok(Self::Man(args.dir)),
             Command::Manifest(command) => return command.task(),
             Command::Mount(args) => return args.request().map(Self::Mount),
+            Command::Lineage(args) => Operation::Lineage(args.request()?),
             Command::Publish(args) => args.operation()?,
             Command::Sign(args) => Operation::Sign(args.request()?),
             Command::Owners(command) => command.operation()?,

@@ -148,6 +148,7 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
         | Event::Changed { .. }
         | Event::Rotated { .. }
         | Event::Owners(_)
+        | Event::Lineage(_)
         | Event::Draft(_)
         | Event::Keys { .. }
         | Event::Id { .. }

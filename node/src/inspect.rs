@@ -17,7 +17,7 @@ use crate::{
         FetchError,
         table::{self, LocalPages, Wanted},
     },
-    fork,
+    fork, lineage,
     net::NetError,
     node::Shared,
     ops::{DiffRequest, Event, FileInfo, LinkRequest, PeerInfo, PlaceInfo, VersionInfo},
@@ -70,7 +70,7 @@ impl InspectError {
 }
 
 /// The version that a request is about: as it is known here, or found in the network.
-async fn version(
+pub(crate) async fn version(
     shared: &Arc<Shared>,
     request: &LinkRequest,
     report: &Reporter,
@@ -327,6 +327,7 @@ async fn info(shared: &Arc<Shared>, version: &Version) -> Result<VersionInfo, In
             .filter(|other| *other != version.id)
             .collect(),
         forks: fork::all(shared, state)?,
+        license_hints: lineage::hints(shared, fields.license.as_deref(), &fields.derived_from)?,
         places,
         link: shared.link(id, &version.name()).await,
     })

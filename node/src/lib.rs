@@ -18,6 +18,7 @@ mod holdings;
 mod inspect;
 mod keep;
 mod limits;
+mod lineage;
 mod members;
 mod mount;
 pub mod net;

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     fault::{self, Fault},
-    fetch, gateway, inspect, keep, mount,
+    fetch, gateway, inspect, keep, lineage, mount,
     node::{Node, Shared},
     ops::{Event, Operate, Operation},
     owners, publish,
@@ -115,6 +115,7 @@ async fn carry_out(
         Operation::Show(request) => inspect::show(shared, &request, report).await?,
         Operation::Files(request) => inspect::files(shared, &request, report).await?,
         Operation::Log(request) => inspect::log(shared, &request, report).await?,
+        Operation::Lineage(request) => lineage::lineage(shared, &request, report).await?,
         Operation::Diff(request) => inspect::diff(shared, &request, report).await?,
         Operation::Export(request) => inspect::export(shared, &request, report).await?,
         Operation::Verify(request) => {

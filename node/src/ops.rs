@@ -8,6 +8,7 @@
 mod draft;
 mod event;
 mod fork;
+mod lineage;
 mod request;
 
 use std::future::Future;
@@ -19,10 +20,13 @@ pub use event::{
     BadShard, Event, FileInfo, KeyInfo, PeerInfo, PeerShare, PlaceInfo, Progress, VersionInfo,
 };
 pub use fork::{ForkInfo, ForkSide};
+pub use lineage::{
+    LicenseFit, LicenseHint, LineageEdge, LineageFormat, LineageInfo, LineageVersion,
+};
 pub use request::{
-    DiffRequest, EnvRequest, FetchRequest, FinishRequest, KeyFileRequest, KeyRequest, LinkRequest,
-    MountRequest, OwnersChange, OwnersRequest, PublishRequest, RotateRequest, Shell, SignRequest,
-    UnmountRequest, VerifyRequest,
+    DiffRequest, EnvRequest, FetchRequest, FinishRequest, KeyFileRequest, KeyRequest,
+    LineageRequest, LinkRequest, MountRequest, OwnersChange, OwnersRequest, PublishRequest,
+    RotateRequest, Shell, SignRequest, UnmountRequest, VerifyRequest,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -55,6 +59,8 @@ pub enum Operation {
     Files(LinkRequest),
     /// The history of a dataset: [`Event::Versions`].
     Log(LinkRequest),
+    /// See [`LineageRequest`].
+    Lineage(LineageRequest),
     /// See [`DiffRequest`].
     Diff(DiffRequest),
     /// See [`VerifyRequest`].

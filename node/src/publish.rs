@@ -36,6 +36,7 @@ use crate::{
     disk::{self, DiskError},
     drafts::DraftsError,
     fault::Fault,
+    lineage,
     node::Shared,
     ops::{Event, PublishRequest},
     report::Reporter,
@@ -180,6 +181,10 @@ pub(crate) async fn publish(
     version::check(request)?;
     let _working = shared.store.work().await;
     let derived_from = version::derivations(shared, &request.derived_from)?;
+    let hints = lineage::hints(shared, request.license.as_deref(), &derived_from)?;
+    for warning in lineage::warnings(&hints) {
+        report.warn(warning).await;
+    }
     if let Some(file) = &request.draft {
         return drafted::make(shared, (request, file), derived_from, (report, cancel)).await;
     }

@@ -17,6 +17,7 @@ mod hash;
 mod hashed;
 mod index;
 mod keys;
+mod lineage;
 mod locations;
 mod open;
 mod outboards;

@@ -95,6 +95,12 @@ pub const DERIVATIONS_MAX: usize = 128;
 /// How a version was made from another: a sentence or two.
 pub const DERIVATION_BYTES_MAX: usize = 500;
 
+/// Steps from a version along its lineage: each is a version that somebody made and published.
+pub const LINEAGE_DEPTH_MAX: u32 = 64;
+
+/// Versions of one look at lineage, in each direction: more than a person reads, 1 MiB of answer.
+pub const LINEAGE_VERSIONS_MAX: usize = 1000;
+
 /// A draft as text: an owner chain of the greatest length, and a manifest.
 pub const DRAFT_BYTES_MAX: usize = 4 * 1024 * 1024;
 

@@ -40,6 +40,8 @@ mod inputs;
 #[cfg(test)]
 mod keep;
 #[cfg(test)]
+mod lineage;
+#[cfg(test)]
 mod links;
 #[cfg(test)]
 mod local;

@@ -1,6 +1,8 @@
 //! Events as text for people. All text that a stranger may have written is escaped.
 
+mod dot;
 mod draft;
+mod lineage;
 mod node;
 mod version;
 
@@ -45,6 +47,7 @@ pub(super) fn of(event: &Event) -> String {
             }
         }
         Event::Owners(owners) => draft::all_owners(&mut lines, owners),
+        Event::Lineage(info) => lineage::lineage(&mut lines, info),
         Event::Draft(info) => draft::draft(&mut lines, info),
         Event::Rotated { .. }
         | Event::Keys { .. }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use opendag_protocol::{DatasetId, Hash, ManifestId, RecordId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{DraftInfo, ForkInfo, OwnersInfo, Shell};
+use super::{DraftInfo, ForkInfo, LicenseHint, LineageInfo, OwnersInfo, Shell};
 
 /// How far a long operation is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +89,9 @@ pub struct VersionInfo {
     /// Proofs that the owners of its dataset signed two things of which one may be true.
     #[serde(default)]
     pub forks: Vec<ForkInfo>,
+    /// Where its licence does not go with those of what it was made from, as far as those are known here.
+    #[serde(default)]
+    pub license_hints: Vec<LicenseHint>,
     /// Where it lies on this node.
     pub places: Vec<PlaceInfo>,
     /// A link to it.
@@ -263,6 +266,8 @@ pub enum Event {
         /// Newest first.
         versions: Vec<VersionInfo>,
     },
+    /// What a version was made from, and what was made from it.
+    Lineage(Box<LineageInfo>),
     /// Some files of a version (`show --files` sends several).
     Files {
         /// Sorted by path.

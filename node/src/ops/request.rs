@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::LineageFormat;
+
 /// Publish a folder or file as the next version of a dataset. Ends in [`super::Event::Published`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -108,6 +110,18 @@ pub struct LinkRequest {
     pub peers: Vec<String>,
     /// As [`FetchRequest::timeout_ms`].
     pub timeout_ms: Option<u64>,
+}
+
+/// What a version was made from, and what was made from it. Ends in [`super::Event::Lineage`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LineageRequest {
+    /// The version.
+    pub about: LinkRequest,
+    /// Steps in each direction; `None`: as far as it goes.
+    pub depth: Option<u32>,
+    /// How it is to be drawn.
+    pub format: LineageFormat,
 }
 
 /// Two versions to compare. Ends in [`super::Event::Diff`].

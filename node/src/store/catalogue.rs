@@ -227,6 +227,9 @@ impl Store {
         }
         for id in before.needed().difference(&needed) {
             if self.places_of(&(*id).into())?.is_empty() {
+                if before.sequence_of(&(*id).into()).is_some() {
+                    self.forget_lineage(id)?;
+                }
                 self.forget_record(id)?;
             }
         }

@@ -62,6 +62,8 @@ pub(crate) enum Table {
     Records,
     /// Dataset id -> its state.
     Datasets,
+    /// Hash of a version, hash of one that was made from it -> nothing.
+    Derived,
     /// Name, a zero byte, dataset id -> nothing.
     Names,
     /// When a head was issued (8 bytes, big-endian), its id -> what it is, and its dataset.
@@ -85,6 +87,7 @@ pub(crate) struct Index {
     meta: Tree,
     records: Tree,
     datasets: Tree,
+    derived: Tree,
     names: Tree,
     heads: Tree,
     statements: Tree,
@@ -151,6 +154,7 @@ impl Index {
         let tables = [
             Table::Records,
             Table::Datasets,
+            Table::Derived,
             Table::Names,
             Table::Heads,
             Table::Statements,
@@ -192,6 +196,7 @@ impl Index {
             meta: tree("meta")?,
             records: tree("records")?,
             datasets: tree("datasets")?,
+            derived: tree("derived")?,
             names: tree("names")?,
             heads: tree("heads")?,
             statements: tree("statements")?,
@@ -243,6 +248,7 @@ impl Index {
         let tables = [
             &self.records,
             &self.datasets,
+            &self.derived,
             &self.names,
             &self.heads,
             &self.statements,
@@ -266,6 +272,7 @@ impl Index {
         match table {
             Table::Records => &self.records,
             Table::Datasets => &self.datasets,
+            Table::Derived => &self.derived,
             Table::Names => &self.names,
             Table::Heads => &self.heads,
             Table::Statements => &self.statements,

@@ -11,6 +11,7 @@ use opendag_protocol::{
 use super::{
     catalogue::{CatalogueChange, Lies},
     index::Table,
+    lineage,
     open::{Store, StoreError, lock},
     segment::{EntryKind, Segments, read_entry},
     statements::row_of,
@@ -110,6 +111,8 @@ struct Intake<'a> {
     /// What the datasets are known by after these records.
     states: BTreeMap<DatasetId, DatasetState>,
     kept: Vec<(RecordId, Lies)>,
+    /// Rows on which versions were made from which.
+    derived: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     /// Statements that are kept, and such as are not any more.
     statements: Vec<(RecordId, Option<Vec<u8>>)>,
     changes: Vec<CatalogueChange>,
@@ -122,6 +125,7 @@ impl<'a> Intake<'a> {
             segments: lock(&store.inner.segments),
             states: BTreeMap::new(),
             kept: Vec::new(),
+            derived: Vec::new(),
             statements: Vec::new(),
             changes: Vec::new(),
         }
@@ -213,6 +217,7 @@ impl<'a> Intake<'a> {
         let at = self.segments.append(EntryKind::Record, signed.bytes())?;
         let len = u32::try_from(signed.bytes().len()).unwrap_or(u32::MAX);
         self.kept.push((signed.id(), Lies { at, len }));
+        self.derived.extend(lineage::rows(signed));
         Ok(())
     }
 
@@ -238,6 +243,7 @@ impl<'a> Intake<'a> {
         for (id, row) in &self.statements {
             store.put_statement_row(id, row.as_deref())?;
         }
+        index.write_all(Table::Derived, self.derived)?;
         index.set_covers(self.segments.position())?;
         index.flush()?;
         store.inner.generation_moves();

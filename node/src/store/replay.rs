@@ -10,6 +10,8 @@ use opendag_protocol::{
 
 use super::{
     catalogue::Lies,
+    index::Table,
+    lineage,
     open::{Store, StoreError},
     segment::Position,
     statements::row_of,
@@ -24,6 +26,8 @@ pub(crate) struct Replay {
     states: BTreeMap<DatasetId, DatasetState>,
     lies: Vec<(RecordId, Lies, Option<DatasetId>)>,
     statements: BTreeMap<RecordId, Option<Vec<u8>>>,
+    /// Rows on which versions were made from which.
+    derived: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
 impl Replay {
@@ -42,6 +46,7 @@ impl Replay {
         let dataset = signed.record().dataset_id();
         let of_head = dataset.filter(|_| signed.as_head().is_some());
         self.lies.push((signed.id(), Lies { at, len }, of_head));
+        self.derived.extend(lineage::rows(&signed));
         if let Record::Statement(statement) = signed.record() {
             self.statements
                 .insert(signed.id(), Some(row_of(&signed, statement)?));
@@ -93,6 +98,7 @@ impl Replay {
         for (id, row) in &self.statements {
             store.put_statement_row(id, row.as_deref())?;
         }
+        store.inner.index.write_all(Table::Derived, self.derived)?;
         Ok(store.inner.index.flush()?)
     }
 }

@@ -9,7 +9,8 @@ use opendag_protocol::{
     BlobId, DatasetId, DatasetPath, ManifestId, Timestamp,
     key::SecretKey,
     record::{
-        Dataset, DatasetFields, Head, HeadFields, Manifest, ManifestFields, Record, SignedRecord,
+        Dataset, DatasetFields, Derivation, Head, HeadFields, Manifest, ManifestFields, Record,
+        SignedRecord,
     },
     table::{FileEntry, FileFields, TableTotals, TableWriter},
 };
@@ -299,6 +300,11 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
+    /// What all of them are made from; nobody has it.
+    pub(crate) fn source() -> ManifestId {
+        ManifestId::from_hash(opendag_protocol::Hash::of(b"source"))
+    }
+
     pub(crate) fn new(number: u32, later: u64) -> Self {
         let secret =
             SecretKey::from_bytes(opendag_protocol::Hash::of(&number.to_le_bytes()).as_bytes());
@@ -330,7 +336,10 @@ impl Heard {
             bytes: 1,
             card: None,
             croissant: None,
-            derived_from: Vec::new(),
+            derived_from: vec![Derivation {
+                manifest: Self::source(),
+                how: None,
+            }],
             mirrors: Vec::new(),
         })
         .unwrap();

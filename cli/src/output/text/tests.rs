@@ -27,6 +27,7 @@ fn info() -> VersionInfo {
         head_expired_since: Some(Timestamp::from_secs(u64::MAX)),
         equivocations: vec![ManifestId::from_hash(Hash::of(b"other"))],
         forks: Vec::new(),
+        license_hints: Vec::new(),
         places: Vec::new(),
         link: "opendag:x".to_owned(),
     }

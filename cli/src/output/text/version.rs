@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use indicatif::HumanBytes;
-use opendag_node::ops::{ForkInfo, PlaceInfo, VersionInfo};
+use opendag_node::ops::{ForkInfo, LicenseFit, PlaceInfo, VersionInfo};
 use opendag_protocol::{ManifestId, Timestamp, catalogue::EquivocationKind};
 
 use super::{Lines, escape, path};
@@ -105,6 +105,20 @@ fn warnings(lines: &mut Lines, info: &VersionInfo) {
     }
     for fork in &info.forks {
         forked(lines, fork);
+    }
+    for hint in &info.license_hints {
+        let says = match hint.fit {
+            LicenseFit::Contradicts => "the licence may contradict that of",
+            LicenseFit::Unknown | LicenseFit::Fits => {
+                "nothing can be said of the licence beside that of"
+            }
+        };
+        lines.add(format_args!(
+            "{:<12} {says} {}, from which it was made: {} (a hint, not legal advice)",
+            "Licences",
+            hint.made_from,
+            escape(&hint.reason)
+        ));
     }
 }
 
