@@ -99,7 +99,7 @@ pub enum Command {
     /// Run a node: seed what is here, stay reachable
     Daemon(DaemonArgs),
     /// Publish a folder or file as the next version of a dataset
-    Publish(PublishArgs),
+    Publish(Box<PublishArgs>),
     /// Fetch a version, verify each byte, and put it in place
     Fetch(FetchArgs),
     /// List the versions that are here, or the files of one

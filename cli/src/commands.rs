@@ -54,7 +54,7 @@ impl TryFrom<Command> for Task {
             Command::Manifest(command) => return command.task(),
             Command::Mount(args) => return args.request().map(Self::Mount),
             Command::Lineage(args) => Operation::Lineage(args.request()?),
-            Command::Publish(args) => args.operation()?,
+            Command::Publish(args) => (*args).operation()?,
             Command::Sign(args) => Operation::Sign(args.request()?),
             Command::Owners(command) => command.operation()?,
             Command::Fetch(args) => Operation::Fetch(args.request()?),
