@@ -11,6 +11,7 @@
 //! dht = true
 //! gateway = "127.0.0.1:8480"
 //! s3 = "127.0.0.1:8481"
+//! gateway_cors_origins = ["https://app.example"]
 //! cache_limit = "20GB"
 //! ```
 
@@ -64,6 +65,9 @@ pub struct Config {
     pub gateway: Option<SocketAddr>,
     /// Where the read-only S3 listens; `None`: nowhere.
     pub s3: Option<SocketAddr>,
+    /// Web sites whose pages may read from the gateway and S3, as browsers write an origin; none: no site.
+    #[serde(deserialize_with = "origins")]
+    pub gateway_cors_origins: Vec<String>,
     /// Most bytes of files that were read and are not kept.
     #[serde(deserialize_with = "bytes")]
     pub cache_limit: u64,
@@ -82,6 +86,7 @@ impl Default for Config {
             dht: true,
             gateway: None,
             s3: None,
+            gateway_cors_origins: Vec::new(),
             cache_limit: CACHE_LIMIT,
         }
     }
@@ -226,6 +231,27 @@ fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Multiaddr
         })
     };
     texts.into_iter().map(parse).collect()
+}
+
+/// Origins as browsers send them: scheme, host and perhaps a port, in lower case. No `*`: a page of any site
+/// could make this node read from the network and see what it has.
+fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let is_origin = |text: &String| {
+        let host = text
+            .strip_prefix("https://")
+            .or_else(|| text.strip_prefix("http://"));
+        let fine = |byte: u8| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:[]_".contains(&byte)
+        };
+        host.is_some_and(|host| !host.is_empty() && host.bytes().all(fine))
+    };
+    match texts.iter().find(|text| !is_origin(text)) {
+        None => Ok(texts),
+        Some(text) => Err(de::Error::custom(format!(
+            "\"{text}\" is not an origin; write it like https://app.example, without a path and in lower case"
+        ))),
+    }
 }
 
 fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {

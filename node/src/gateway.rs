@@ -21,6 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tokio::task::AbortHandle;
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, ExposeHeaders};
 
 pub(crate) use self::listeners::{Listeners, NoListener};
 pub use self::s3::S3Server;
@@ -45,7 +46,7 @@ impl GatewayServer {
     /// The address is taken or not of this machine.
     pub async fn start(node: &Node, address: SocketAddr) -> Result<Self, ApiError> {
         let (listener, address) = http::listen(address).await?;
-        let app = router(node.shared.clone());
+        let app = guarded(node.shared.clone(), Router::new().fallback(route));
         let task = tokio::spawn(http::serve(listener, app)).abort_handle();
         let shared = node.shared.clone();
         let server = Self {
@@ -71,20 +72,58 @@ impl Drop for GatewayServer {
     }
 }
 
-fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
-        .fallback(route)
-        .layer(middleware::from_fn(check))
+/// A listener behind the checks that both have.
+fn guarded(shared: Arc<Shared>, app: Router<Arc<Shared>>) -> Router {
+    let app = match shared.config.gateway_cors_origins.as_slice() {
+        [] => app,
+        origins => app.layer(cors(origins)),
+    };
+    app.layer(middleware::from_fn_with_state(shared.clone(), check))
         .with_state(shared)
 }
 
-/// Pages of other names may not read what is here, although it needs no token.
-async fn check(request: Request, next: Next) -> Response {
-    match guard::check_host(request.headers()) {
+/// Lets pages of these origins read what clients of the Hub and of S3 read.
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins = origins.iter().filter_map(|origin| origin.parse().ok());
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(ExposeHeaders::any())
+        .allow_private_network(true)
+}
+
+/// Pages of other sites may not read what is here, although it needs no token; and nothing that is sent runs
+/// as a page of this origin, unless the answer has a policy of its own.
+async fn check(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let checked = guard::check_host(headers)
+        .and_then(|()| guard::check_target(request.uri()))
+        .and_then(|()| guard::check_page(headers, &shared.config.gateway_cors_origins));
+    let mut response = match checked {
         Ok(()) => next.run(request).await,
         Err(status) => status.into_response(),
+    };
+    harmless(&mut response);
+    response
+}
+
+/// What strangers wrote is not guessed at, shown by pages of others, or run.
+fn harmless(response: &mut Response) {
+    let own_policy = response
+        .headers()
+        .contains_key(header::CONTENT_SECURITY_POLICY);
+    answer::set(response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    answer::set(response, RESOURCE_POLICY, "same-origin");
+    if !own_policy {
+        answer::set(response, header::CONTENT_SECURITY_POLICY, POLICY);
     }
 }
+
+const RESOURCE_POLICY: header::HeaderName =
+    header::HeaderName::from_static("cross-origin-resource-policy");
+/// Of all answers but the pages of ours.
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
 
 async fn route(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let path = request.uri().path();

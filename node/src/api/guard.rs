@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, StatusCode, header, uri::Authority};
+use axum::http::{HeaderMap, StatusCode, Uri, header, uri::Authority};
 use subtle::ConstantTimeEq;
 
 use super::file::Token;
@@ -21,7 +21,15 @@ pub(crate) fn check_host(headers: &HeaderMap) -> Result<(), StatusCode> {
         .to_str()
         .ok()
         .and_then(|host| host.parse::<Authority>().ok());
-    let authority = authority.ok_or(StatusCode::BAD_REQUEST)?;
+    check_name(&authority.ok_or(StatusCode::BAD_REQUEST)?)
+}
+
+/// A request line with a whole URL, as a proxy gets it, names a host too, and this one counts (RFC 9112).
+pub(crate) fn check_target(target: &Uri) -> Result<(), StatusCode> {
+    target.authority().map_or(Ok(()), check_name)
+}
+
+fn check_name(authority: &Authority) -> Result<(), StatusCode> {
     let name = authority.host();
     let address = name
         .strip_prefix('[')
@@ -51,6 +59,32 @@ pub(super) fn check_origin(headers: &HeaderMap) -> Result<(), StatusCode> {
     } else {
         Err(StatusCode::FORBIDDEN)
     }
+}
+
+/// A page of another site may not make this node read, nor learn from how it answers what it has. Pages of
+/// `origins` may; so may a link that the user follows, which shows the page nothing.
+///
+/// Browsers send `Origin` where a page could read the answer, and `Sec-Fetch-Site` always.
+pub(crate) fn check_page(headers: &HeaderMap, origins: &[String]) -> Result<(), StatusCode> {
+    if let Some(origin) = headers.get(header::ORIGIN) {
+        let is_allowed = origins
+            .iter()
+            .any(|allowed| allowed.as_bytes() == origin.as_bytes());
+        return if is_allowed {
+            Ok(())
+        } else {
+            check_origin(headers)
+        };
+    }
+    let says = |name: &str, words: &[&str]| {
+        let value = headers.get(name).and_then(|value| value.to_str().ok());
+        value.is_some_and(|value| words.contains(&value))
+    };
+    let is_elsewhere = says("sec-fetch-site", &["cross-site", "same-site"]);
+    if is_elsewhere && !says("sec-fetch-mode", &["navigate"]) {
+        return Err(StatusCode::FORBIDDEN);
+    }
+    Ok(())
 }
 
 /// `Authorization: Bearer <token>`, compared in constant time.
@@ -106,6 +140,17 @@ mod tests {
             let refused = check_host(&headers(&[(header::HOST, bad)]));
             assert_eq!(refused, Err(StatusCode::MISDIRECTED_REQUEST), "{bad}");
         }
+        for (target, expected) in [
+            ("/d/x", Ok(())),
+            ("http://127.0.0.1:1/d/x", Ok(())),
+            (
+                "http://evil.example/d/x",
+                Err(StatusCode::MISDIRECTED_REQUEST),
+            ),
+        ] {
+            let checked = check_target(&target.parse().unwrap());
+            assert_eq!(checked, expected, "{target}");
+        }
         assert_eq!(check_host(&headers(&[])), Err(StatusCode::BAD_REQUEST));
         let two = headers(&[(header::HOST, "localhost"), (header::HOST, "evil.example")]);
         assert_eq!(check_host(&two), Err(StatusCode::BAD_REQUEST));
@@ -125,6 +170,38 @@ mod tests {
         ] {
             let refused = check_origin(&headers(&[host.clone(), (header::ORIGIN, bad)]));
             assert_eq!(refused, Err(StatusCode::FORBIDDEN), "{bad}");
+        }
+    }
+
+    #[test]
+    fn s17_pages_of_other_sites_make_the_gateway_read_nothing() {
+        let site = |name: &'static str, mode: &'static str| {
+            let mut headers = headers(&[(header::HOST, "127.0.0.1:4000")]);
+            headers.insert("sec-fetch-site", HeaderValue::from_static(name));
+            headers.insert("sec-fetch-mode", HeaderValue::from_static(mode));
+            headers
+        };
+        for fine in [
+            site("none", "navigate"),
+            site("cross-site", "navigate"),
+            site("same-origin", "no-cors"),
+            headers(&[]),
+        ] {
+            assert_eq!(check_page(&fine, &[]), Ok(()), "{fine:?}");
+        }
+        let origins = ["https://app.example".to_owned()];
+        let from = |origin| headers(&[(header::HOST, "127.0.0.1:4000"), (header::ORIGIN, origin)]);
+        assert_eq!(check_page(&from("https://app.example"), &origins), Ok(()));
+        for refused in [
+            site("cross-site", "no-cors"),
+            site("cross-site", "cors"),
+            site("same-site", "no-cors"),
+            from("https://evil.example"),
+            from("https://app.example.evil.example"),
+            from("null"),
+        ] {
+            let answer = check_page(&refused, &origins);
+            assert_eq!(answer, Err(StatusCode::FORBIDDEN), "{refused:?}");
         }
     }
 

@@ -2,17 +2,24 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    http::StatusCode,
+};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
     sync::Semaphore,
     task::JoinSet,
+    time::timeout,
 };
+use tokio_io_timeout::TimeoutStream;
 
 use super::ApiError;
 
@@ -22,6 +29,11 @@ const CONNECTIONS_MAX: usize = 128;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of a request's line and headers.
 const HEADER_BYTES_MAX: usize = 32 * 1024;
+/// A request's body must come within this: those that are read are small.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that takes no byte of an answer for so long has gone or hangs, and others want its slot. Readers
+/// pause for minutes while a model is saved or evaluated; those that are cut off ask for the rest.
+const STALLED_MAX: Duration = Duration::from_secs(5 * 60);
 /// Wait after a failed accept, for example while descriptors are short.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -58,7 +70,22 @@ pub(crate) async fn serve(listener: TcpListener, app: Router) {
     }
 }
 
-async fn connection(stream: TcpStream, app: Router) {
+/// A request's body, if it is no longer than `bytes_max` and comes in time; else the status that says so.
+pub(crate) async fn body(body: Body, bytes_max: usize) -> Result<Bytes, StatusCode> {
+    match timeout(BODY_TIMEOUT, axum::body::to_bytes(body, bytes_max)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+    }
+}
+
+async fn connection<S>(stream: S, app: Router)
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(STALLED_MAX));
+    let stream = Box::pin(stream);
     let service = TowerToHyperService::new(app);
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -70,3 +97,6 @@ async fn connection(stream: TcpStream, app: Router) {
         tracing::debug!(%error, "a local HTTP connection ended early");
     }
 }
+
+#[cfg(test)]
+mod tests;

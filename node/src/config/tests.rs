@@ -22,6 +22,7 @@ fn all_keys_are_read() {
         mdns = false
         dht = false
         gateway = "127.0.0.1:8480"
+        gateway_cors_origins = ["https://app.example", "http://localhost:3000"]
     "#;
     let config = parse(text).unwrap();
     assert_eq!(config.network, "my-net");
@@ -30,6 +31,8 @@ fn all_keys_are_read() {
     assert_eq!(config.download_limit, Some(1 << 30));
     assert_eq!(config.head_lifetime, Duration::from_secs(7 * 86_400));
     assert!(!config.mdns && !config.dht);
+    let origins = ["https://app.example", "http://localhost:3000"];
+    assert_eq!(config.gateway_cors_origins, origins);
     assert_eq!(config.gateway, Some("127.0.0.1:8480".parse().unwrap()));
 }
 
@@ -52,6 +55,17 @@ fn p8_what_is_wrong_is_named() {
         ("head_lifetime = \"1s\"", "head_lifetime"),
         ("mdns = \"yes\"", "mdns"),
         ("gateway = \"nowhere\"", "gateway"),
+        ("gateway_cors_origins = [\"*\"]", "*"),
+        (
+            "gateway_cors_origins = [\"https://app.example/\"]",
+            "app.example/",
+        ),
+        (
+            "gateway_cors_origins = [\"https://App.example\"]",
+            "App.example",
+        ),
+        ("gateway_cors_origins = [\"https://\"]", "https://"),
+        ("gateway_cors_origins = [\"null\"]", "null"),
         ("network =", "config.toml"),
     ];
     for (text, word) in cases {

@@ -146,7 +146,6 @@ fn answer(status: StatusCode, found: &Found, etag: &str, length: u64, body: Body
     let created_at = UNIX_EPOCH.checked_add(Duration::from_secs(created_at.as_secs()));
     let modified = httpdate::fmt_http_date(created_at.unwrap_or(UNIX_EPOCH));
     set(&mut response, header::LAST_MODIFIED, &modified);
-    harmless(&mut response);
     let manifest = found.version.version().id;
     set(
         &mut response,
@@ -166,16 +165,6 @@ fn answer(status: StatusCode, found: &Found, etag: &str, length: u64, body: Body
         set(&mut response, header::CONTENT_LENGTH, &length.to_string());
     }
     response
-}
-
-/// What strangers wrote is not guessed at, and never run as a page of this origin.
-pub(super) fn harmless(response: &mut Response) {
-    set(response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(
-        response,
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; sandbox",
-    );
 }
 
 /// A publisher's text that is no header value is left out.

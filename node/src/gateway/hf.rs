@@ -1,12 +1,13 @@
 //! The read API of the Hugging Face Hub, as far as its clients need it: `specs/gateway.md`.
 
+mod paths;
 mod tree;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    body::Bytes,
+    body::Body,
     extract::Request,
     http::{HeaderMap, Method, StatusCode, header},
     response::{IntoResponse, Response},
@@ -23,6 +24,7 @@ use super::{
     repo::{self, MAIN, NoVersion, commit},
 };
 use crate::{
+    api::http,
     node::Shared,
     read::{ReadFault, ReadVersion},
     resolve::Version,
@@ -31,8 +33,8 @@ use crate::{
 /// Why a thing is not there, for clients.
 const ERROR_CODE: header::HeaderName = header::HeaderName::from_static("x-error-code");
 const ERROR_MESSAGE: header::HeaderName = header::HeaderName::from_static("x-error-message");
-/// Bytes of a body with paths.
-const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of a body with paths: 10,000 of common length. All connections together hold 128 of them.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Answers any request for the Hub.
 pub(super) async fn answer(shared: &Arc<Shared>, request: Request) -> Response {
@@ -65,14 +67,28 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: Request) -> Response {
             let base = base(&parts.headers);
             tree::tree(&repo, (&version, revision), folder, (query, &base)).await
         }
-        Route::PathsInfo(..) => match axum::body::to_bytes(body, BODY_BYTES_MAX).await {
-            Ok(body) => tree::paths_info(&version, &parts.headers, &body).await,
-            Err(_) => json_error(StatusCode::PAYLOAD_TOO_LARGE, "too many paths"),
-        },
+        Route::PathsInfo(..) => paths_info(&version, &parts.headers, body).await,
         Route::Refs(_) => Json(refs(shared, &version)).into_response(),
         Route::Commits(..) => Json(commits(shared, &version)).into_response(),
         Route::Croissant(_) => json_error(StatusCode::NOT_FOUND, "no description in Croissant"),
         Route::Resolve(_, _, path) => resolve(&version, path, &parts.method, &parts.headers).await,
+    }
+}
+
+async fn paths_info(version: &Arc<ReadVersion>, headers: &HeaderMap, body: Body) -> Response {
+    let body = match http::body(body, BODY_BYTES_MAX).await {
+        Ok(body) => body,
+        Err(status) => return json_error(status, "the paths are too many or come too slowly"),
+    };
+    match paths::of(headers, &body) {
+        Some(paths) => tree::paths_info(version, paths).await,
+        None => {
+            let message = format!(
+                "more than {} paths; ask for some at a time",
+                paths::PATHS_MAX
+            );
+            json_error(StatusCode::PAYLOAD_TOO_LARGE, &message)
+        }
     }
 }
 
@@ -208,9 +224,7 @@ fn coded(code: &str, message: &str) -> Response {
 }
 
 fn json_error(status: StatusCode, message: &str) -> Response {
-    let mut response = (status, Json(json!({ "error": message }))).into_response();
-    answer::harmless(&mut response);
-    response
+    (status, Json(json!({ "error": message }))).into_response()
 }
 
 /// The values of a field of a form or query, decoded.
@@ -225,23 +239,4 @@ fn fields<'a>(text: &'a [u8], name: &'a str) -> impl Iterator<Item = String> + '
 fn is_on(query: &str, name: &str) -> bool {
     fields(query.as_bytes(), name)
         .any(|value| matches!(value.to_ascii_lowercase().as_str(), "true" | "1"))
-}
-
-/// The paths that a body asks for: a form or JSON.
-fn paths(headers: &HeaderMap, body: &Bytes) -> Vec<String> {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    if !content_type.is_some_and(|value| value.starts_with("application/json")) {
-        return fields(body, "paths").collect();
-    }
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    match body.get("paths") {
-        Some(Value::String(path)) => vec![path.clone()],
-        Some(Value::Array(paths)) => {
-            let texts = paths.iter().filter_map(Value::as_str);
-            texts.map(str::to_owned).collect()
-        }
-        _ => Vec::new(),
-    }
 }

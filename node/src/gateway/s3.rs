@@ -10,7 +10,6 @@ use axum::{
     Router,
     extract::{Request, State},
     http::{HeaderMap, Method, StatusCode, header},
-    middleware,
     response::{IntoResponse, Response},
 };
 use opendag_protocol::{
@@ -26,7 +25,7 @@ use tokio::task::AbortHandle;
 use self::xml::Xml;
 use super::{
     answer::{self, Found, digest},
-    check, repo,
+    guarded, repo,
 };
 use crate::{
     api::{ApiError, http},
@@ -54,10 +53,7 @@ impl S3Server {
     /// The address is taken or not of this machine.
     pub async fn start(node: &Node, address: SocketAddr) -> Result<Self, ApiError> {
         let (listener, address) = http::listen(address).await?;
-        let app = Router::new()
-            .fallback(route)
-            .layer(middleware::from_fn(check))
-            .with_state(node.shared.clone());
+        let app = guarded(node.shared.clone(), Router::new().fallback(route));
         let task = tokio::spawn(http::serve(listener, app)).abort_handle();
         let shared = node.shared.clone();
         let server = Self {

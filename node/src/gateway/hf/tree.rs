@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     body::{Body, Bytes},
-    http::{HeaderMap, header},
+    http::header,
     response::{IntoResponse, Response},
 };
 use futures::stream;
@@ -19,10 +19,10 @@ use opendag_protocol::{
 };
 use serde_json::{Value, json};
 
-use super::{described, fields, is_on, no_entry, paths};
+use super::{described, fields, is_on, no_entry};
 use crate::{
     gateway::{
-        answer::{digest, harmless, set},
+        answer::{digest, set},
         refusal,
         repo::commit,
     },
@@ -31,8 +31,6 @@ use crate::{
 
 /// Entries in one answer, as on the Hub.
 const PAGE_ENTRIES_MAX: usize = 1000;
-/// Paths in one question.
-const PATHS_MAX: usize = 10_000;
 /// Bytes of a pointer of Git LFS, which the clients want to know and do not use.
 const POINTER_BYTES: u64 = 134;
 
@@ -76,7 +74,6 @@ pub(super) async fn info(repo: &Repo, version: &Arc<ReadVersion>, query: &str) -
     });
     let mut response = Body::from_stream(body).into_response();
     set(&mut response, header::CONTENT_TYPE, "application/json");
-    harmless(&mut response);
     response
 }
 
@@ -173,13 +170,9 @@ fn with_folders(
 }
 
 /// Some files and folders by their paths; unknown ones are left out.
-pub(super) async fn paths_info(
-    version: &Arc<ReadVersion>,
-    headers: &HeaderMap,
-    body: &Bytes,
-) -> Response {
+pub(super) async fn paths_info(version: &Arc<ReadVersion>, paths: Vec<String>) -> Response {
     let mut found = Vec::new();
-    for path in paths(headers, body).into_iter().take(PATHS_MAX) {
+    for path in paths {
         let trimmed = path.trim_matches('/');
         let file = match DatasetPath::parse(trimmed) {
             Ok(path) => version.file(&path).await,

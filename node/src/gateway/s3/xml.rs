@@ -41,10 +41,15 @@ impl Xml {
         self.text.push_str(&format!("</{name}>"));
     }
 
-    /// An element with this content.
+    /// An element with this content. What XML cannot say, as a client may send it, is said with a sign for it.
     pub(super) fn text(&mut self, name: &str, content: &str) {
+        let sayable = |char: char| match char {
+            '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'.. => char,
+            _ => char::REPLACEMENT_CHARACTER,
+        };
+        let content: String = content.chars().map(sayable).collect();
         self.open(name);
-        self.text.push_str(&escape(content));
+        self.text.push_str(&escape(&content));
         self.close(name);
     }
 
@@ -63,4 +68,18 @@ impl Xml {
 pub(super) fn date(at: Timestamp) -> String {
     let at = std::time::UNIX_EPOCH.checked_add(Duration::from_secs(at.as_secs()));
     humantime::format_rfc3339_millis(at.unwrap_or(std::time::UNIX_EPOCH)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s15_text_of_strangers_is_text() {
+        let mut xml = Xml::error();
+        xml.text("Message", "<b>&\0\u{1b}[2J\u{ffff}\u{1f600}\n");
+        let expected =
+            "<Error><Message>&lt;b&gt;&amp;\u{fffd}\u{fffd}[2J\u{fffd}\u{1f600}\n</Message>";
+        assert!(xml.text.ends_with(expected), "{}", xml.text);
+    }
 }
