@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
+    alias::AliasCommand,
     daemon::DaemonArgs,
     env::EnvArgs,
     fetch::{FetchArgs, PinArgs},
@@ -130,6 +131,9 @@ pub enum Command {
     Owners(OwnersCommand),
     /// Sign a draft of another owner: a version, or a change of owners
     Sign(SignArgs),
+    /// Name publishers, so that clients of the gateway find their datasets as NAME/DATASET
+    #[command(subcommand)]
+    Alias(AliasCommand),
     /// Show who this node is
     Id,
     /// Show whom this node sees

@@ -1,6 +1,7 @@
 //! What arguments mean: each command becomes a [`Task`], complete and checked as far as that needs no
 //! node. One file per group of commands.
 
+pub mod alias;
 pub mod daemon;
 pub mod env;
 pub mod fetch;
@@ -68,6 +69,7 @@ impl TryFrom<Command> for Task {
             Command::Rm(args) => Operation::Rm(args.request()?),
             Command::Gc => Operation::Gc,
             Command::Key(command) => command.operation()?,
+            Command::Alias(command) => command.operation(),
             Command::Id => Operation::Id,
             Command::Peers => Operation::Peers,
             Command::Status => Operation::Status,

@@ -151,6 +151,7 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
         | Event::Lineage(_)
         | Event::Draft(_)
         | Event::Keys { .. }
+        | Event::Aliases { .. }
         | Event::Id { .. }
         | Event::Peers { .. }
         | Event::Status { .. }

@@ -7,6 +7,7 @@
 mod answer;
 mod hf;
 mod listeners;
+mod names;
 mod plain;
 pub(crate) mod repo;
 mod s3;

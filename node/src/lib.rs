@@ -1,5 +1,6 @@
 //! An OpenDAG node as a library: store, network, publishing, fetching, serving, local API.
 
+mod aliases;
 mod announce;
 pub mod api;
 mod ask;

@@ -6,6 +6,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    aliases,
     fault::{self, Fault},
     fetch, gateway, inspect, keep, lineage, mount,
     node::{Node, Shared},
@@ -61,6 +62,7 @@ macro_rules! failures {
 }
 
 failures!(
+    aliases::AliasesError,
     fetch::FetchError,
     gateway::NoListener,
     publish::PublishError,
@@ -138,6 +140,9 @@ async fn carry_out(
         Operation::KeyNew(request) => owners::new(shared, &request)?,
         Operation::KeyExport(request) => owners::export(shared, &request)?,
         Operation::KeyImport(request) => owners::import(shared, &request)?,
+        Operation::AliasSet(request) => aliases::set(shared, &request)?,
+        Operation::Aliases => aliases::list(shared)?,
+        Operation::AliasRm(request) => aliases::remove(shared, &request)?,
         Operation::Id => Event::Id {
             peer: shared.peer_id().to_string(),
             addresses: shared.addresses().await,

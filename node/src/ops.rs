@@ -17,16 +17,18 @@ pub use draft::{
     DraftInfo, DraftKind, DraftVersion, MissingInfo, OwnerRecordInfo, OwnerSet, OwnersInfo,
 };
 pub use event::{
-    BadShard, Event, FileInfo, KeyInfo, PeerInfo, PeerShare, PlaceInfo, Progress, VersionInfo,
+    AliasInfo, BadShard, Event, FileInfo, KeyInfo, PeerInfo, PeerShare, PlaceInfo, Progress,
+    VersionInfo,
 };
 pub use fork::{ForkInfo, ForkSide};
 pub use lineage::{
     LicenseFit, LicenseHint, LineageEdge, LineageFormat, LineageInfo, LineageVersion,
 };
 pub use request::{
-    DiffRequest, EnvRequest, FetchRequest, FinishRequest, KeyFileRequest, KeyRequest,
-    LineageRequest, LinkRequest, MountRequest, OwnersChange, OwnersRequest, PublishRequest,
-    RotateRequest, Shell, SignRequest, UnmountRequest, VerifyRequest,
+    AliasNameRequest, AliasRequest, DiffRequest, EnvRequest, FetchRequest, FinishRequest,
+    KeyFileRequest, KeyRequest, LineageRequest, LinkRequest, MountRequest, OwnersChange,
+    OwnersRequest, PublishRequest, RotateRequest, Shell, SignRequest, UnmountRequest,
+    VerifyRequest,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -91,6 +93,12 @@ pub enum Operation {
     KeyExport(KeyFileRequest),
     /// Read a publisher key from a file.
     KeyImport(KeyFileRequest),
+    /// See [`AliasRequest`].
+    AliasSet(AliasRequest),
+    /// All aliases: [`Event::Aliases`].
+    Aliases,
+    /// Forget an alias. [`Event::Changed`].
+    AliasRm(AliasNameRequest),
     /// [`Event::Id`].
     Id,
     /// [`Event::Peers`].

@@ -4,6 +4,7 @@
 //! The format of everything here: `specs/storage.md`. Unless a function is `async`, it blocks: call it
 //! from `spawn_blocking` or from a thread of your own.
 
+mod aliases;
 mod bao;
 mod batch;
 mod blobs;
@@ -39,6 +40,7 @@ mod target;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use aliases::Aliases;
 pub use bao::response_bytes;
 pub use batch::{Batch, BatchError, Committed, Names, Placed};
 pub use blobs::BlobError;

@@ -1,6 +1,8 @@
 //! What HTTP clients ask of the gateway, parsed: paths, ranges, queries. Strangers choose all of it.
 
+pub mod alias;
 pub mod hf;
+pub mod plain;
 pub mod range;
 pub mod s3;
 
@@ -14,10 +16,19 @@ const PATH: AsciiSet = NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/');
 
+/// The same, for one segment.
+const SEGMENT: AsciiSet = PATH.add(b'/');
+
 /// A path as it stands in a URL.
 #[must_use]
 pub fn encode_path(path: &str) -> String {
     utf8_percent_encode(path, &PATH).to_string()
+}
+
+/// One segment of a path as it stands in a URL: a slash in it is `%2F`.
+#[must_use]
+pub fn encode_segment(segment: &str) -> String {
+    utf8_percent_encode(segment, &SEGMENT).to_string()
 }
 
 /// What a part of a URL means; `None`: it is not UTF-8.
@@ -45,6 +56,9 @@ mod tests {
                 "{encoded}"
             );
             assert_eq!(decode(&encoded).as_deref(), Some(path));
+            let segment = encode_segment(path);
+            assert!(!segment.contains('/'), "{segment}");
+            assert_eq!(decode(&segment).as_deref(), Some(path));
         }
         assert_eq!(decode("%ff"), None);
         assert_eq!(decode("%zz").as_deref(), Some("%zz"));

@@ -51,6 +51,7 @@ pub(super) fn of(event: &Event) -> String {
         Event::Draft(info) => draft::draft(&mut lines, info),
         Event::Rotated { .. }
         | Event::Keys { .. }
+        | Event::Aliases { .. }
         | Event::Id { .. }
         | Event::Peers { .. }
         | Event::Status { .. }

@@ -195,6 +195,8 @@ fn base(headers: &HeaderMap) -> String {
 
 fn no_version(repo: &Repo, revision: &str, error: &NoVersion) -> Response {
     match error {
+        // The one code whose words the clients show.
+        NoVersion::Name(error) => coded("RepoNotFound", &error.to_string()),
         NoVersion::Repo(ReadFault::Unknown) => {
             let message = format!("dataset {repo} is not known to this node or its peers");
             coded("RepoNotFound", &message)

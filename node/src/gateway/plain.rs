@@ -1,49 +1,77 @@
-//! Files under their ids: `/d/<dataset or version>[@revision]/<path>`.
+//! Files and folders under their ids and names: `/d/<dataset>[@revision]/<path>`.
 
 use std::sync::Arc;
 
-use axum::{extract::Request, response::Response};
-use opendag_protocol::{DatasetPath, RecordId, http::decode};
+use axum::{
+    extract::Request,
+    http::{StatusCode, request::Parts},
+    response::{IntoResponse, Response},
+};
+use opendag_protocol::{
+    DatasetPath,
+    http::plain::{Source, Target},
+};
 
 use super::{
     answer::{self, Found},
+    names::NoName,
     refusal,
     repo::{self, MAIN, NoVersion},
 };
-use crate::{node::Shared, read::ReadFault};
+use crate::{
+    node::Shared,
+    read::{ReadFault, ReadVersion},
+};
 
 /// Answers `GET` and `HEAD`.
 pub(super) async fn answer(shared: &Arc<Shared>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    match find(shared, parts.uri.path()).await {
-        Ok(found) => answer::file(&parts.method, &parts.headers, &found).await,
-        Err(fault) => refusal(&fault),
+    let Some(target) = Target::parse(parts.uri.path()) else {
+        return refusal(&ReadFault::Unknown);
+    };
+    let revision = target.revision.as_deref().unwrap_or(MAIN);
+    let version = match &target.source {
+        Source::Id(id) => repo::of_id(shared, *id, revision).await,
+        Source::Named(name) => repo::version(shared, name, revision).await,
+    };
+    let answered = match version {
+        Ok(version) => below(&version, target, &parts).await,
+        Err(NoVersion::Repo(fault)) => Err(fault),
+        Err(NoVersion::Revision) => Err(ReadFault::Unknown),
+        Err(NoVersion::Name(error)) => return no_name(&error),
+    };
+    answered.unwrap_or_else(|fault| refusal(&fault))
+}
+
+/// What a version has at a path: a folder if it ends with a slash, else a file.
+async fn below(
+    version: &Arc<ReadVersion>,
+    target: Target,
+    parts: &Parts,
+) -> Result<Response, ReadFault> {
+    let Some(path) = target.path.as_deref() else {
+        return Err(ReadFault::NoFile);
+    };
+    let path = DatasetPath::parse(path).map_err(|_| ReadFault::NoFile)?;
+    match version.file(&path).await {
+        Ok((shard, entry)) => {
+            let version = version.clone();
+            let found = Found {
+                version,
+                shard,
+                entry,
+            };
+            Ok(answer::file(&parts.method, &parts.headers, &found).await)
+        }
+        Err(fault) => Err(fault),
     }
 }
 
-async fn find(shared: &Arc<Shared>, path: &str) -> Result<Found, ReadFault> {
-    let (id, revision, path) = target(path).ok_or(ReadFault::Unknown)?;
-    let version = repo::of_id(shared, id, &revision)
-        .await
-        .map_err(|error| match error {
-            NoVersion::Repo(fault) => fault,
-            NoVersion::Revision => ReadFault::Unknown,
-        })?;
-    let path = DatasetPath::parse(&path).map_err(|_| ReadFault::NoFile)?;
-    let (shard, entry) = version.file(&path).await?;
-    Ok(Found {
-        version,
-        shard,
-        entry,
-    })
-}
-
-/// The id, the revision and the decoded path of a request's path.
-fn target(path: &str) -> Option<(RecordId, String, String)> {
-    let (id, path) = path.strip_prefix("/d/")?.split_once('/')?;
-    let (id, revision) = match id.split_once('@') {
-        Some((id, revision)) => (id, decode(revision)?),
-        None => (id, MAIN.to_owned()),
+fn no_name(error: &NoName) -> Response {
+    let status = match error {
+        NoName::Ambiguous { .. } => StatusCode::CONFLICT,
+        NoName::NoAlias(_) | NoName::NotTheirs { .. } => StatusCode::NOT_FOUND,
+        NoName::Unread(fault) => super::status(fault),
     };
-    Some((id.parse().ok()?, revision, decode(path)?))
+    (status, format!("{error}\n")).into_response()
 }

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use opendag_protocol::{DatasetId, ManifestId, RecordId, http::hf::Repo};
 
+use super::names::{self, NoName};
 use crate::{
     node::Shared,
     read::{ReadFault, ReadVersion},
@@ -12,8 +13,6 @@ use crate::{
 
 /// How long a dataset is looked for that is not known here: clients wait for 10 s.
 const FIND_MAX: Duration = Duration::from_secs(8);
-/// The namespace of datasets by their id, or by their name where it is unambiguous.
-const OWN_NAMESPACE: &str = "opendag";
 /// The revision that clients ask for unless told otherwise.
 pub(crate) const MAIN: &str = "main";
 /// Bytes of the short id of a version, which clients take for a Git commit.
@@ -22,10 +21,23 @@ const COMMIT_BYTES: usize = 20;
 /// Why there is no version.
 #[derive(Debug)]
 pub(crate) enum NoVersion {
+    /// The name means no dataset, for a reason that the user should know.
+    Name(NoName),
     /// No such dataset.
     Repo(ReadFault),
     /// The dataset is known, but not that version of it.
     Revision,
+}
+
+impl From<NoName> for NoVersion {
+    fn from(error: NoName) -> Self {
+        match error {
+            NoName::Unread(fault) => Self::Repo(fault),
+            NoName::NoAlias(_) | NoName::Ambiguous { .. } | NoName::NotTheirs { .. } => {
+                Self::Name(error)
+            }
+        }
+    }
 }
 
 /// The version that a dataset's name and a revision mean.
@@ -34,8 +46,11 @@ pub(super) async fn version(
     repo: &Repo,
     revision: &str,
 ) -> Result<Arc<ReadVersion>, NoVersion> {
-    let id = id(shared, repo).map_err(NoVersion::Repo)?;
-    of_id(shared, id, revision).await
+    let meant = names::meant(shared, repo)?;
+    let version = of_id(shared, meant.id, revision).await?;
+    let dataset = version.version().dataset();
+    names::check(shared, repo, (&meant, dataset))?;
+    Ok(version)
 }
 
 /// The version of a dataset or version by its id.
@@ -89,20 +104,6 @@ pub(super) fn commit(manifest: ManifestId) -> String {
     data_encoding::HEXLOWER.encode(bytes)
 }
 
-fn id(shared: &Shared, repo: &Repo) -> Result<RecordId, ReadFault> {
-    if repo.namespace != OWN_NAMESPACE {
-        return Err(ReadFault::Unknown);
-    }
-    if let Ok(id) = repo.name.parse() {
-        return Ok(id);
-    }
-    let known = shared.store.by_name(&repo.name);
-    match known.map_err(|error| failed(&error))?.as_slice() {
-        [one] => Ok(RecordId::from(*one)),
-        [] | [_, ..] => Err(ReadFault::Unknown),
-    }
-}
-
 /// The dataset's versions that are known here, the newest first.
 pub(super) fn history(shared: &Shared, dataset: DatasetId) -> Vec<Version> {
     let state = shared.store.dataset(&dataset).ok().flatten();
@@ -117,9 +118,4 @@ pub(super) fn history(shared: &Shared, dataset: DatasetId) -> Vec<Version> {
     versions
         .filter_map(|manifest| resolve::version(shared, manifest).ok().flatten())
         .collect()
-}
-
-fn failed(error: &dyn std::fmt::Display) -> ReadFault {
-    tracing::warn!(%error, "a dataset cannot be looked up");
-    ReadFault::Failed
 }

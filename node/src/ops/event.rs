@@ -159,6 +159,15 @@ pub struct KeyInfo {
     pub public: String,
 }
 
+/// A name for a publisher as `alias list` prints it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AliasInfo {
+    /// The name.
+    pub name: String,
+    /// The publisher's public key, as text.
+    pub key: String,
+}
+
 /// What a node tells about an operation. As JSON: `{"event":"…",…}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -331,6 +340,11 @@ pub enum Event {
     Keys {
         /// All local ones.
         keys: Vec<KeyInfo>,
+    },
+    /// The user's names for publishers.
+    Aliases {
+        /// Sorted by name.
+        aliases: Vec<AliasInfo>,
     },
     /// Who this node is.
     Id {

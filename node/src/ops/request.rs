@@ -202,6 +202,25 @@ pub struct KeyFileRequest {
     pub file: PathBuf,
 }
 
+/// Let a name stand for a publisher in what clients of the gateway ask for, whatever it stood for before.
+/// Ends in [`super::Event::Aliases`] with that one.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AliasRequest {
+    /// The name: 3 to 63 of `a-z`, `0-9` and `-`.
+    pub name: String,
+    /// The publisher's public key, as text.
+    pub key: String,
+}
+
+/// An alias by its name.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AliasNameRequest {
+    /// The name.
+    pub name: String,
+}
+
 /// What programs need in their environment to read from this node. Ends in [`super::Event::Env`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

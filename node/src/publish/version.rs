@@ -8,8 +8,8 @@ use opendag_protocol::{
     draft::Draft,
     key::{PublicKey, SecretKey},
     record::{
-        Dataset, DatasetFields, Derivation, Head, HeadFields, Manifest, ManifestFields, Record,
-        SignedRecord, UnfinishedRecord,
+        Dataset, Derivation, Head, HeadFields, Manifest, ManifestFields, Record, SignedRecord,
+        UnfinishedRecord,
     },
 };
 
@@ -44,7 +44,7 @@ pub(crate) struct Signed {
 pub(super) fn check(request: &PublishRequest) -> Result<(), PublishError> {
     let id = RecordId::from_hash(Hash::of(&[]));
     let key = SecretKey::from_bytes(&[1; 32]).public();
-    first(&request.name, key)?;
+    Dataset::first(&request.name, key)?;
     let described = Described {
         table: BlobId::from_hash(id.hash()),
         totals: Default::default(),
@@ -70,19 +70,6 @@ pub(super) fn derivations(
         });
     }
     Ok(derivations)
-}
-
-fn first(name: &str, owner: PublicKey) -> Result<Dataset, PublishError> {
-    let owners = vec![owner];
-    let name = name.to_owned();
-    Ok(Dataset::new(DatasetFields {
-        name,
-        owners,
-        threshold: 1,
-        sequence: 0,
-        dataset: None,
-        previous: None,
-    })?)
 }
 
 fn fields(
@@ -156,7 +143,7 @@ pub(super) fn next(
         Some(state) => state,
         None => {
             let first = SignedRecord::sign(
-                &Record::Dataset(first(&request.name, key.public())?),
+                &Record::Dataset(Dataset::first(&request.name, key.public())?),
                 &[&key],
             )?;
             let state = DatasetState::new(&first)?;

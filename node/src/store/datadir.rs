@@ -10,7 +10,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{keys::Keys, outboards::Outboards};
+use super::{aliases::Aliases, keys::Keys, outboards::Outboards};
 use crate::disk::{self, Access, DiskError};
 
 /// Why a data directory cannot be used.
@@ -81,7 +81,7 @@ impl DataDir {
             _lock: Arc::new(lock),
         };
         disk::remove_temporary_files(&data_dir.path)?;
-        for folder in ["keys", "quarantine", "hashed", "drafts"] {
+        for folder in ["aliases", "keys", "quarantine", "hashed", "drafts"] {
             disk::create_private_folder(&data_dir.path.join(folder))?;
             disk::remove_temporary_files(&data_dir.path.join(folder))?;
         }
@@ -168,6 +168,12 @@ impl DataDir {
         let seed = random_seed()?;
         disk::write_durable(&path, seed.as_slice(), Access::Owner)?;
         Ok(seed)
+    }
+
+    /// The user's names for publishers.
+    #[must_use]
+    pub fn aliases(&self) -> Aliases {
+        Aliases::new(self.path.join("aliases"))
     }
 
     /// The publisher keys of this directory.

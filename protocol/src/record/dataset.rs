@@ -90,6 +90,22 @@ impl Dataset {
         Payload::encode(fields).map(Self)
     }
 
+    /// The record with which one publisher begins a dataset of that name. Name and key alone say its id:
+    /// whoever knows both can look for the dataset.
+    ///
+    /// # Errors
+    /// [`RecordError::Field`] if it is no name.
+    pub fn first(name: &str, owner: PublicKey) -> Result<Self, RecordError> {
+        Self::new(DatasetFields {
+            name: name.to_owned(),
+            owners: vec![owner],
+            threshold: 1,
+            sequence: 0,
+            dataset: None,
+            previous: None,
+        })
+    }
+
     /// What it says.
     #[must_use]
     pub fn fields(&self) -> &DatasetFields {

@@ -184,6 +184,15 @@ impl OwnerChain {
         self.current().id()
     }
 
+    /// Does this key own the dataset now, by its own word? Anybody can name another's key in a record of
+    /// theirs; only who signed the current record says so too.
+    #[must_use]
+    pub fn is_vouched_by(&self, key: &PublicKey) -> bool {
+        let current = self.rest.last().unwrap_or(&self.first);
+        current.dataset.owners().contains(key)
+            && current.signed.signers().any(|signer| signer == *key)
+    }
+
     /// The record with this id, current or former.
     #[must_use]
     pub fn at(&self, id: &RecordId) -> Option<&Dataset> {

@@ -4,7 +4,7 @@ use opendag_node::ops::{Event, PeerInfo, Shell};
 
 use super::{Lines, escape};
 
-/// The events of `key`, `id`, `peers`, `status`, `env` and `mount`; nothing for others.
+/// The events of `key`, `alias`, `id`, `peers`, `status`, `env` and `mount`; nothing for others.
 pub(super) fn say(lines: &mut Lines, event: &Event) {
     match event {
         Event::Rotated {
@@ -31,6 +31,20 @@ pub(super) fn say(lines: &mut Lines, event: &Event) {
                     "{}  {}",
                     escape(&key.name),
                     escape(&key.public)
+                ));
+            }
+        }
+        Event::Aliases { aliases } if aliases.is_empty() => {
+            lines.add(format_args!(
+                "There are no aliases. Set one with: opendag alias set NAME KEY"
+            ));
+        }
+        Event::Aliases { aliases } => {
+            for alias in aliases {
+                lines.add(format_args!(
+                    "{}  {}",
+                    escape(&alias.name),
+                    escape(&alias.key)
                 ));
             }
         }

@@ -90,7 +90,9 @@ async fn version(
 ) -> Result<Option<Arc<ReadVersion>>, ReadFault> {
     match repo::of_id(shared, id, revision).await {
         Ok(version) => Ok(Some(version)),
-        Err(NoVersion::Revision | NoVersion::Repo(ReadFault::Unknown)) => Ok(None),
+        Err(NoVersion::Revision | NoVersion::Name(_) | NoVersion::Repo(ReadFault::Unknown)) => {
+            Ok(None)
+        }
         Err(NoVersion::Repo(fault)) => Err(fault),
     }
 }

@@ -191,3 +191,20 @@ fn a_chain_has_an_end() {
     assert_eq!(chain.extend(&next), Err(OwnerError::TooManyRecords));
     assert_eq!(chain.records().count(), OWNER_RECORDS_MAX);
 }
+
+#[test]
+fn a_key_vouches_for_a_dataset_only_by_its_own_signature() {
+    let record = first_record(&[1, 2], 1).as_dataset().unwrap().clone();
+    let by_one = chain(&sign(record.clone(), &[1]));
+    assert!(by_one.is_vouched_by(&key(1).public()));
+    // Key 2 was named by key 1, and never said so.
+    assert!(!by_one.is_vouched_by(&key(2).public()));
+    assert!(chain(&sign(record, &[1, 2])).is_vouched_by(&key(2).public()));
+
+    let first = first_record(&[1], 1);
+    let mut handed_over = chain(&first);
+    let next = sign(rotation(&first, &[2], 1), &[1, 2]);
+    handed_over.extend(&next).unwrap();
+    assert!(handed_over.is_vouched_by(&key(2).public()));
+    assert!(!handed_over.is_vouched_by(&key(1).public()));
+}
