@@ -5,6 +5,7 @@
 //! (`crate::read`). No token; what strangers published is never run as a page of this origin.
 
 mod answer;
+mod folder;
 mod hf;
 mod listeners;
 mod names;

@@ -1,5 +1,6 @@
 //! What HTTP clients ask of the gateway, parsed: paths, ranges, queries. Strangers choose all of it.
 
+pub mod accept;
 pub mod alias;
 pub mod hf;
 pub mod plain;

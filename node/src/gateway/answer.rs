@@ -14,6 +14,7 @@ use axum::{
 };
 use futures::{StreamExt, stream};
 use opendag_protocol::{
+    ManifestId,
     http::range::{Wanted, wanted},
     table::{FileEntry, ShardIndex},
 };
@@ -146,17 +147,7 @@ fn answer(status: StatusCode, found: &Found, etag: &str, length: u64, body: Body
     let created_at = UNIX_EPOCH.checked_add(Duration::from_secs(created_at.as_secs()));
     let modified = httpdate::fmt_http_date(created_at.unwrap_or(UNIX_EPOCH));
     set(&mut response, header::LAST_MODIFIED, &modified);
-    let manifest = found.version.version().id;
-    set(
-        &mut response,
-        header::HeaderName::from_static(MANIFEST_HEADER),
-        &manifest.to_string(),
-    );
-    set(
-        &mut response,
-        header::HeaderName::from_static("x-repo-commit"),
-        &commit(manifest),
-    );
+    name_version(&mut response, found.version.version().id);
     if let Some(sha256) = entry.sha256() {
         let digest = format!("sha-256=:{}:", data_encoding::BASE64.encode(&sha256));
         set(&mut response, REPR_DIGEST, &digest);
@@ -165,6 +156,16 @@ fn answer(status: StatusCode, found: &Found, etag: &str, length: u64, body: Body
         set(&mut response, header::CONTENT_LENGTH, &length.to_string());
     }
     response
+}
+
+/// Names the version that answered, in full and as clients of the Hub know it.
+pub(super) fn name_version(response: &mut Response, manifest: ManifestId) {
+    let (full, short) = (
+        header::HeaderName::from_static(MANIFEST_HEADER),
+        header::HeaderName::from_static("x-repo-commit"),
+    );
+    set(response, full, &manifest.to_string());
+    set(response, short, &commit(manifest));
 }
 
 /// A publisher's text that is no header value is left out.

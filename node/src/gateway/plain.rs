@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::Request,
-    http::{StatusCode, request::Parts},
+    http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use opendag_protocol::{
@@ -14,6 +14,7 @@ use opendag_protocol::{
 
 use super::{
     answer::{self, Found},
+    folder,
     names::NoName,
     refusal,
     repo::{self, MAIN, NoVersion},
@@ -50,8 +51,11 @@ async fn below(
     parts: &Parts,
 ) -> Result<Response, ReadFault> {
     let Some(path) = target.path.as_deref() else {
-        return Err(ReadFault::NoFile);
+        return Ok(with_slash(target));
     };
+    if path.is_empty() || path.ends_with('/') {
+        return folder::answer(version, path, parts).await;
+    }
     let path = DatasetPath::parse(path).map_err(|_| ReadFault::NoFile)?;
     match version.file(&path).await {
         Ok((shard, entry)) => {
@@ -63,8 +67,24 @@ async fn below(
             };
             Ok(answer::file(&parts.method, &parts.headers, &found).await)
         }
+        Err(ReadFault::NoFile) if folder::exists(version, &path).await? => Ok(with_slash(target)),
         Err(fault) => Err(fault),
     }
+}
+
+/// Relative links on a folder's page need its slash. The next version may have a file there: clients must not
+/// remember it for good.
+fn with_slash(mut target: Target) -> Response {
+    target.path.get_or_insert_default();
+    let location = match target.to_string() {
+        text if text.ends_with('/') => text,
+        text => text + "/",
+    };
+    (
+        StatusCode::TEMPORARY_REDIRECT,
+        [(header::LOCATION, location)],
+    )
+        .into_response()
 }
 
 fn no_name(error: &NoName) -> Response {

@@ -105,12 +105,12 @@ impl ReadVersion {
         let gathered =
             delimiter.and_then(|delimiter| after.filter(|after| after.ends_with(delimiter)));
         let end = gathered.map(|gathered| format!("{gathered}\u{10ffff}"));
-        let end = end.as_deref().or(after).unwrap_or_default();
+        let mut end = end.unwrap_or_else(|| after.unwrap_or_default().to_owned());
         let mut listed: Vec<Listed> = Vec::new();
         for page_ref in self.index().await?.pages_for(prefix) {
             if page_ref
                 .next_first()
-                .is_some_and(|next| next.as_str() <= end)
+                .is_some_and(|next| *next.as_str() <= *end)
             {
                 continue;
             }
@@ -137,6 +137,10 @@ impl ReadVersion {
                 }
                 if listed.len() == limit {
                     return Ok(listed);
+                }
+                if let Listed::Prefix(gathered) = &found {
+                    // Pages with nothing else are not read: a folder may have millions of files.
+                    end = format!("{gathered}\u{10ffff}");
                 }
                 listed.push(found);
             }
