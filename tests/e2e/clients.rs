@@ -12,8 +12,9 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use opendag_tests::{
-    Daemon, Running, World,
+    Daemon, Running, Signal, World,
     hostile::{Author, Conduct, Library, Peer},
+    http,
     python::Environment,
     skipped,
     tree::paths,
@@ -92,16 +93,24 @@ impl Scene {
 
     /// Runs a script with a gateway of its own, which holds nothing at first.
     fn run(&self, python: &Path, script: &str, options: &[&str]) -> Result<()> {
-        let environment = python.ancestors().nth(2).context("an environment")?;
-        let name = format!(
-            "{script}-{}",
-            environment.file_name().unwrap_or_default().display()
-        );
+        let name = named(python, script)?;
+        let gateway = self.gateway(&name, options)?;
+        let running = self.start(python, script, &gateway)?;
+        finish(&name, running)?;
+        gateway.stop()?;
+        Ok(())
+    }
+
+    fn gateway(&self, name: &str, options: &[&str]) -> Result<Daemon> {
         let peers = [self.liar.address(), self.honest.address()?];
         let mut args = vec!["--gateway", "127.0.0.1:0", "--s3", "127.0.0.1:0"];
         args.extend(peers.iter().flat_map(|peer| ["--bootstrap", peer]));
         args.extend(options);
-        let gateway = self.world.node(&name).daemon(args)?;
+        self.world.node(name).daemon(args)
+    }
+
+    fn start(&self, python: &Path, script: &str, gateway: &Daemon) -> Result<Running> {
+        let name = named(python, script)?;
         let work = self.world.path(format!("{name}.work"));
         fs::create_dir_all(work.join("home"))?;
         let mut command = Command::new(python);
@@ -120,19 +129,7 @@ impl Scene {
             .env("AWS_ACCESS_KEY_ID", "any")
             .env("AWS_SECRET_ACCESS_KEY", "any")
             .env("AWS_DEFAULT_REGION", "us-east-1");
-        let finished = Running::start(&name, command)?
-            .finish(SCRIPT_TIME_MAX)?
-            .ok()?;
-        for line in &finished.lines {
-            if let Some((what, reason)) = line
-                .strip_prefix("SKIPPED ")
-                .and_then(|line| line.split_once(": "))
-            {
-                skipped(&format!("{what} ({name})"), reason);
-            }
-        }
-        gateway.stop()?;
-        Ok(())
+        Running::start(&name, command)
     }
 
     /// Runs scripts at the same time; all of them, even if one fails.
@@ -158,6 +155,27 @@ impl Scene {
     }
 }
 
+/// What a script is called that runs in an environment.
+fn named(python: &Path, script: &str) -> Result<String> {
+    let environment = python.ancestors().nth(2).context("an environment")?;
+    let environment = environment.file_name().unwrap_or_default();
+    Ok(format!("{script}-{}", environment.display()))
+}
+
+/// Waits for a script, and tells what it left out.
+fn finish(name: &str, running: Running) -> Result<()> {
+    let finished = running.finish(SCRIPT_TIME_MAX)?.ok()?;
+    for line in &finished.lines {
+        if let Some((what, reason)) = line
+            .strip_prefix("SKIPPED ")
+            .and_then(|line| line.split_once(": "))
+        {
+            skipped(&format!("{what} ({name})"), reason);
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn p2_unchanged_clients_end_with_the_right_data_beside_a_liar() -> Result<()> {
     let Some(python) = python("current")? else {
@@ -169,6 +187,7 @@ fn p2_unchanged_clients_end_with_the_right_data_beside_a_liar() -> Result<()> {
         ("load", &[]),
         ("files", &[]),
         ("s3", &[]),
+        ("rclone", &[]),
         ("examples", &[]),
     ];
     Scene::new(&python)?.run_all(&python, scripts)
@@ -196,6 +215,49 @@ fn p2_clients_of_other_years_and_large_ones_end_with_the_right_data() -> Result<
         for script in ["torch_loader", "ray_data", "spark"] {
             scene.run_all(&python, &[(script, &[])])?;
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn clients_of_all_years_wait_for_a_file_that_comes_late() -> Result<()> {
+    if std::env::var_os(WHICH).is_none_or(|which| which != "all") {
+        let reason =
+            format!("other years to install, and a minute of waiting; {WHICH}=all runs it");
+        skipped("a file that comes late", &reason);
+        return Ok(());
+    }
+    let Some(current) = python("current")? else {
+        return Ok(());
+    };
+    let scene = Scene::new(&current)?;
+    let mut waiting = Vec::new();
+    for year in ["hub-2024", "hub-2025-early", "hub-2025", "current"] {
+        let Some(python) = python(year)? else {
+            continue;
+        };
+        let name = named(&python, "late")?;
+        let gateway = scene.gateway(&name, &[])?;
+        // The description comes, and no byte of a file.
+        let info = format!("/api/datasets/opendag/{}?blobs=true", scene.dataset);
+        let url = text(&gateway.ready, "gateway")?;
+        ensure!(http::request(&url, "GET", &info, &[], "")?.status == 200);
+        waiting.push((name, python, gateway));
+    }
+    scene.honest.running.signal(Signal::STOP)?;
+    let mut running = Vec::new();
+    for (name, python, gateway) in &waiting {
+        running.push((name, scene.start(python, "late", gateway)?));
+    }
+    // A request of our own beside theirs: its answer has begun and no byte has come, as with theirs.
+    for (name, _, gateway) in &waiting {
+        let path = format!("/datasets/opendag/{}/resolve/main/table.csv", scene.dataset);
+        let status = http::status_line(&text(&gateway.ready, "gateway")?, &path)?;
+        ensure!(status.contains(" 200 "), "{name}: {status}");
+    }
+    scene.honest.running.signal(Signal::CONT)?;
+    for (name, script) in running {
+        finish(name, script)?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! HTTP as a stranger on the same machine speaks it: whatever bytes it likes.
 
 use std::{
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     time::Duration,
 };
@@ -64,4 +64,35 @@ pub fn request(
         head,
         body: bytes[end + 4..].to_vec(),
     })
+}
+
+/// Asks for a file and returns the first line of the answer, whose rest is not waited for.
+pub fn status_line(url: &str, path: &str) -> Result<String> {
+    let mut line = String::new();
+    BufReader::new(ask(url, path)?).read_line(&mut line)?;
+    Ok(line)
+}
+
+/// Asks for a file and returns what came of the answer's body until nothing came for `silence`.
+pub fn beginning(url: &str, path: &str, silence: Duration) -> Result<Vec<u8>> {
+    let mut stream = ask(url, path)?;
+    let (mut head, mut body) = (Vec::new(), Vec::new());
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.extend(byte);
+    }
+    stream.set_read_timeout(Some(silence))?;
+    match stream.read_to_end(&mut body) {
+        Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => Err(error.into()),
+        Ok(_) | Err(_) => Ok(body),
+    }
+}
+
+fn ask(url: &str, path: &str) -> Result<TcpStream> {
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://"))?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    Ok(stream)
 }

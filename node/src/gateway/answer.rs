@@ -22,7 +22,7 @@ use opendag_protocol::{
 use super::repo::commit;
 use crate::read::{ReadFault, ReadVersion};
 
-/// The first bytes are waited for so long: clients give up after 10 s, and are told to come again.
+/// The first bytes are waited for so long before anything is answered: clients give up after 10 s.
 const FIRST_BYTES_MAX: Duration = Duration::from_secs(8);
 /// Later ones may take longer; a client that does not wait asks for the rest.
 const MORE_BYTES_MAX: Duration = Duration::from_secs(60);
@@ -55,15 +55,26 @@ pub(super) fn digest(entry: &FileEntry) -> String {
 
 /// Answers a request for a file.
 pub(super) async fn file(method: &Method, headers: &HeaderMap, found: &Found) -> Response {
-    let answered = try_file(method, headers, found).await;
+    let answered = try_file((method, headers), found, Late::IsHeld).await;
     answered.unwrap_or_else(|fault| super::refusal(&fault))
+}
+
+/// What a client gets whose first bytes do not come in time and may come yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Late {
+    /// The status, and the bytes when they come: the Hub's clients of all years wait for a body, give up
+    /// after 10 s and ask again for what is missing; told to come again, those of 2024 fail at once and
+    /// others after a few times.
+    IsHeld,
+    /// [`ReadFault::NotYet`]: clients of S3 come again.
+    IsRefused,
 }
 
 /// As [`file()`]; what cannot be read is for the caller to tell.
 pub(super) async fn try_file(
-    method: &Method,
-    headers: &HeaderMap,
+    (method, headers): (&Method, &HeaderMap),
     found: &Found,
+    late: Late,
 ) -> Result<Response, ReadFault> {
     let etag = format!("\"{}\"", found.digest());
     let size = found.entry.size();
@@ -112,7 +123,7 @@ pub(super) async fn try_file(
     };
     let body = match *method {
         Method::HEAD => Body::empty(),
-        _ => body(found, bytes.clone()).await?,
+        _ => body(found, bytes.clone(), late).await?,
     };
     let mut response = answer(status, found, &etag, bytes.end - bytes.start, body);
     if status == StatusCode::PARTIAL_CONTENT {
@@ -124,13 +135,21 @@ pub(super) async fn try_file(
 
 /// The first bytes are read before the status is sent, so that a file that does not come is refused in
 /// words; a later failure cuts the connection, which the client sees by the length.
-async fn body(found: &Found, bytes: Range<u64>) -> Result<Body, ReadFault> {
+async fn body(found: &Found, bytes: Range<u64>, late: Late) -> Result<Body, ReadFault> {
     if bytes.is_empty() {
         return Ok(Body::empty());
     }
-    let reader = found.version.reader(found.shard, &found.entry);
-    let mut pieces = Box::pin(reader.read(bytes, FIRST_BYTES_MAX, MORE_BYTES_MAX));
-    let first = pin!(&mut pieces).next().await.ok_or(ReadFault::Failed)??;
+    let read = |bytes: Range<u64>, patience| {
+        let reader = found.version.reader(found.shard, &found.entry);
+        reader.read(bytes, patience, MORE_BYTES_MAX)
+    };
+    let mut pieces = Box::pin(read(bytes.clone(), FIRST_BYTES_MAX));
+    let first = match pin!(&mut pieces).next().await.ok_or(ReadFault::Failed)? {
+        Err(ReadFault::NotYet { .. }) if late == Late::IsHeld => {
+            return Ok(Body::from_stream(read(bytes, MORE_BYTES_MAX)));
+        }
+        first => first?,
+    };
     let first = stream::once(async { Ok::<Bytes, ReadFault>(first) });
     Ok(Body::from_stream(first.chain(pieces)))
 }

@@ -22,7 +22,7 @@ use tokio::task::AbortHandle;
 
 use self::xml::Xml;
 use super::{
-    answer::{self, Found},
+    answer::{self, Found, Late},
     guarded,
     names::{self, NoName},
     repo::{self, NoVersion},
@@ -217,6 +217,6 @@ async fn object(
         shard,
         entry,
     };
-    let answered = answer::try_file(method, headers, &found).await;
+    let answered = answer::try_file((method, headers), &found, Late::IsRefused).await;
     answered.map_err(|fault| S3Error::of(&fault, key))
 }
