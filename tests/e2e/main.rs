@@ -32,6 +32,10 @@ mod full_disk;
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]
+mod gateway_abuse;
+#[cfg(test)]
+mod gateway_names;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod hostile_records;
