@@ -118,16 +118,23 @@ fn the_readme_names_commands_and_options_that_exist() -> Result<()> {
     ensure!(found.len() > 5, "only {found:?}");
     for line in found {
         let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        let help = |command: &[&str]| -> Result<String> {
+            let output = node.command(command.iter().chain(&["--help"])).output()?;
+            ensure!(
+                output.status.success(),
+                "`{line}`: there is no such command"
+            );
+            Ok(String::from_utf8(output.stdout)?)
+        };
         let command = *words.first().with_context(|| line.clone())?;
-        let output = node.command([command, "--help"]).output()?;
-        ensure!(
-            output.status.success(),
-            "`{line}`: there is no such command"
-        );
-        let help = String::from_utf8(output.stdout)?;
+        let mut help_text = help(&[command])?;
+        if help_text.contains("\nCommands:\n") {
+            let below = *words.get(1).with_context(|| line.clone())?;
+            help_text = help(&[command, below])?;
+        }
         for option in words.iter().filter(|word| word.starts_with("--")) {
             ensure!(
-                help.contains(option),
+                help_text.contains(option),
                 "`{line}`: `{command}` has no {option}"
             );
         }
