@@ -187,8 +187,8 @@ fn check(
         });
         let problem = opened.map_or_else(Some, |opened| {
             let outboards = shared.store.outboards();
-            match outboards.hash_file(&opened, &file, Digests::Blake3, &mut |block| {
-                meter.now.bytes += u64::try_from(block.len()).unwrap_or(0);
+            match outboards.hash_file(&opened, &file, Digests::Blake3, &mut |bytes| {
+                meter.now.bytes += bytes;
                 meter.tick();
             }) {
                 Ok(hashed) if hashed.hash == entry.hash() => {

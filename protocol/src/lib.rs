@@ -14,6 +14,7 @@ pub mod fetch;
 pub mod http;
 pub mod id;
 pub mod key;
+mod lanes;
 pub mod license;
 pub mod limits;
 pub mod lineage;
@@ -23,6 +24,7 @@ pub mod rate;
 pub mod record;
 pub mod score;
 pub mod statements;
+pub mod subtree;
 pub mod sync;
 pub mod table;
 #[cfg(test)]

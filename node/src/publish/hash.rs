@@ -175,8 +175,8 @@ impl Hasher {
         let read_at = SystemTime::now();
         let _alone = (found.size >= ALL_CORES_BYTES_MIN).then(|| lock(&self.all_cores));
         let outboards = self.shared.store.outboards();
-        let (file, map) = outboards.describe_file(&file, &shown, self.wanted, &mut |block| {
-            self.tick(block.len());
+        let (file, map) = outboards.describe_file(&file, &shown, self.wanted, &mut |bytes| {
+            self.tick(bytes);
         })?;
         if file.size != found.size {
             return Err(HashError::Changed { path: shown }.into());
@@ -225,8 +225,7 @@ impl Hasher {
         }
     }
 
-    fn tick(&self, bytes: usize) {
-        let bytes = u64::try_from(bytes).unwrap_or(0);
+    fn tick(&self, bytes: u64) {
         self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
         let mut meter = lock(&self.meter);
         meter.now.bytes += bytes;

@@ -73,7 +73,7 @@ struct Content {
 }
 
 /// Hashes an open file from its start. `outboard` takes the hash pairs in post-order if the file is large
-/// enough to have one; `sink` sees all bytes in order, block by block, for progress. The answer has a chunk
+/// enough to have one; `sink` hears how many bytes were done, block by block. The answer has a chunk
 /// map if one was asked for and the file is not too long for it.
 ///
 /// Blocks. Holds about 10 MiB of a file however large it is.
@@ -82,7 +82,7 @@ pub(crate) fn hash_file(
     path: &Path,
     (digests, chunks): (Digests, Chunks),
     outboard: &mut dyn Write,
-    sink: &mut dyn FnMut(&[u8]),
+    sink: &mut dyn FnMut(u64),
 ) -> Result<(HashedFile, Option<ChunkMap>), HashError> {
     let read_error = || DiskError::io("read", path);
     let before = Fingerprint::of(file).map_err(read_error())?;
@@ -126,7 +126,7 @@ fn hash_small(
     file: &File,
     size: u64,
     sides: Sides,
-    sink: &mut dyn FnMut(&[u8]),
+    sink: &mut dyn FnMut(u64),
 ) -> io::Result<Content> {
     thread_local! {
         /// Many small files are read by one thread.
@@ -141,7 +141,7 @@ fn hash_small(
         let bytes = buffer.get_mut(..len).unwrap_or_default();
         file.read_exact_at(bytes, 0)?;
         if !bytes.is_empty() {
-            sink(bytes);
+            sink(size);
         }
         Ok(Content {
             hash: Hash::of(bytes),

@@ -39,7 +39,7 @@ impl Outboards {
 
     /// Hashes an open file from its start and keeps its outboard if it is large.
     ///
-    /// `sink` sees all bytes in order, block by block. The outboard is durable only after
+    /// `sink` hears how many bytes were done, block by block. The outboard is durable only after
     /// [`Outboards::sync`]. Blocks; a large file is hashed on all cores.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl Outboards {
         file: &File,
         path: &Path,
         digests: Digests,
-        sink: &mut dyn FnMut(&[u8]),
+        sink: &mut dyn FnMut(u64),
     ) -> Result<HashedFile, HashError> {
         let (hashed, _) = self.describe_file(file, path, (digests, Chunks::Skipped), sink)?;
         Ok(hashed)
@@ -64,7 +64,7 @@ impl Outboards {
         file: &File,
         path: &Path,
         wanted: (Digests, Chunks),
-        sink: &mut dyn FnMut(&[u8]),
+        sink: &mut dyn FnMut(u64),
     ) -> Result<(HashedFile, Option<ChunkMap>), HashError> {
         let size = file.metadata().map_err(DiskError::io("read", path))?.len();
         if size <= OUTBOARD_BYTES_MIN {

@@ -3,37 +3,15 @@
 //! Chunks are so short that hashing one after another leaves most lanes empty: at 2 KiB it takes three times as long.
 //! Source: the BLAKE3 paper, sections 2.1 (tree) and 5.3 (many inputs at once).
 
-use blake3::{
-    IncrementCounter,
-    platform::{MAX_SIMD_DEGREE, Platform},
-};
+use blake3::platform::Platform;
 
 use super::{CHUNK_HASH_BYTES, ChunkHash};
+use crate::lanes::{
+    self, BLOCK, CHUNK_END, CHUNK_START, Count, Flags, KEY, LEAF, NODE, PARENT, ROOT,
+};
 
-/// Bytes of a leaf of BLAKE3's tree.
-const LEAF: usize = 1024;
-/// Bytes that are compressed at a time.
-const BLOCK: usize = 64;
-/// Bytes of the value of a node.
-const NODE: usize = 32;
 /// Chunks of more leaves fill the lanes by themselves.
 const LEAVES_MAX: usize = 12;
-
-/// The words that a hash begins with.
-const KEY: [u32; 8] = [
-    0x6a09_e667,
-    0xbb67_ae85,
-    0x3c6e_f372,
-    0xa54f_f53a,
-    0x510e_527f,
-    0x9b05_688c,
-    0x1f83_d9ab,
-    0x5be0_cd19,
-];
-const CHUNK_START: u8 = 1;
-const CHUNK_END: u8 = 2;
-const PARENT: u8 = 4;
-const ROOT: u8 = 8;
 
 /// The names of chunks, in their order.
 pub(super) fn name_all(chunks: &[&[u8]]) -> Vec<ChunkHash> {
@@ -187,25 +165,10 @@ fn many<const N: usize>(
     platform: Platform,
     inputs: &[&[u8; N]],
     counter: u64,
-    (flags, start, end): (u8, u8, u8),
+    flags: Flags,
 ) -> Vec<u8> {
     let mut made = vec![0; inputs.len() * NODE];
-    let together = MAX_SIMD_DEGREE * NODE;
-    for (some, out) in inputs
-        .chunks(MAX_SIMD_DEGREE)
-        .zip(made.chunks_mut(together))
-    {
-        platform.hash_many(
-            some,
-            &KEY,
-            counter,
-            IncrementCounter::No,
-            flags,
-            start,
-            end,
-            out,
-        );
-    }
+    lanes::many(platform, inputs, Count::Same(counter), flags, &mut made);
     made
 }
 

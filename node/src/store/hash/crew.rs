@@ -12,16 +12,18 @@ use std::{
 };
 
 use blake3::hazmat::ChainingValue;
-use opendag_protocol::Hash;
+use opendag_protocol::{Hash, subtree::SubtreeHasher};
 
 use super::{
     Content, InOrder, Sides,
     tree::{Joiner, Top, subtree},
 };
 
-/// Bytes read and hashed at once: a power of two of chunk groups. So many stay in a core's cache from the
-/// reading to the hashing.
+/// Bytes that a worker takes: a power of two of parts.
 const BLOCK_BYTES: u64 = 1024 * 1024;
+/// Bytes read and hashed at once: a power of two of chunk groups. So many stay in a core's own cache from the
+/// reading to the hashing.
+const PART_BYTES: usize = 256 * 1024;
 /// A worker is worth its start from so many blocks on.
 const BLOCKS_PER_WORKER_MIN: u64 = 4;
 /// Blocks that wait for what takes them in order, besides one for each worker.
@@ -37,7 +39,7 @@ pub(super) fn hash_large(
     size: u64,
     sides: Sides,
     outboard: &mut dyn Write,
-    sink: &mut dyn FnMut(&[u8]),
+    sink: &mut dyn FnMut(u64),
 ) -> io::Result<Content> {
     let blocks = size.div_ceil(BLOCK_BYTES);
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
@@ -53,6 +55,7 @@ pub(super) fn hash_large(
     let source = Source {
         file,
         size,
+        is_kept: sides.sha256.is_some() || sides.chunks.is_some(),
         next: Mutex::new((0, free)),
     };
     thread::scope(|scope| {
@@ -84,8 +87,18 @@ pub(super) fn hash_large(
 struct Source<'a> {
     file: &'a File,
     size: u64,
+    /// Are the bytes wanted when they are hashed? If not, the buffers stay empty, and only tell how far workers may go.
+    is_kept: bool,
     /// The next block, and the buffers: taken together, so that the block that is waited for always has one.
     next: Mutex<(u64, mpsc::Receiver<Vec<u8>>)>,
+}
+
+/// What a worker keeps from block to block.
+#[derive(Default)]
+struct Tools {
+    hasher: SubtreeHasher,
+    /// A part that nobody wants afterwards: always the same memory, which stays in the cache.
+    part: Vec<u8>,
 }
 
 impl Source<'_> {
@@ -95,8 +108,10 @@ impl Source<'_> {
         give_back: &mpsc::SyncSender<Vec<u8>>,
         done: &mpsc::SyncSender<io::Result<Hashed>>,
     ) {
+        let mut tools = Tools::default();
         while let Some((index, bytes)) = self.next() {
-            let hashed = self.hash(index, bytes, give_back.clone());
+            let give_back = give_back.clone();
+            let hashed = self.hash(index, Block { bytes, give_back }, &mut tools);
             let failed = hashed.is_err();
             if done.send(hashed).is_err() || failed {
                 return;
@@ -115,24 +130,38 @@ impl Source<'_> {
         Some((*index - 1, bytes))
     }
 
-    fn hash(
-        &self,
-        index: u64,
-        mut bytes: Vec<u8>,
-        give_back: mpsc::SyncSender<Vec<u8>>,
-    ) -> io::Result<Hashed> {
-        let offset = index * BLOCK_BYTES;
+    /// Reads and hashes a block part by part.
+    fn hash(&self, index: u64, mut block: Block, tools: &mut Tools) -> io::Result<Hashed> {
+        let mut offset = index * BLOCK_BYTES;
+        let bytes = (self.size - offset).min(BLOCK_BYTES);
         // At most BLOCK_BYTES.
-        let len = usize::try_from((self.size - offset).min(BLOCK_BYTES)).unwrap_or(usize::MAX);
-        bytes.resize(len, 0);
-        self.file.read_exact_at(&mut bytes, offset)?;
-        let mut pairs = Vec::new();
-        let top = subtree(&bytes, offset, &mut pairs)?;
-        let block = Block { bytes, give_back };
+        let len = usize::try_from(bytes).unwrap_or(usize::MAX);
+        if self.is_kept {
+            block.bytes.resize(len, 0);
+        } else {
+            tools.part.resize(PART_BYTES, 0);
+        }
+        let parts = len.div_ceil(PART_BYTES);
+        let mut joiner = Joiner::new(u64::try_from(parts).unwrap_or(u64::MAX), Top::Subtree);
+        let (mut pairs, mut top) = (Vec::new(), None);
+        for start in (0..len).step_by(PART_BYTES) {
+            let end = len.min(start + PART_BYTES);
+            let part = if self.is_kept {
+                block.bytes.get_mut(start..end)
+            } else {
+                tools.part.get_mut(..end - start)
+            };
+            let part = part.unwrap_or_default();
+            self.file.read_exact_at(part, offset)?;
+            let node = subtree(&mut tools.hasher, part, offset, &mut pairs)?;
+            top = joiner.push(node, &mut pairs)?;
+            offset += u64::try_from(end - start).unwrap_or(0);
+        }
         Ok(Hashed {
             index,
+            bytes,
             pairs,
-            top,
+            top: top.ok_or_else(|| io::Error::other("a block is empty"))?,
             block,
         })
     }
@@ -141,6 +170,7 @@ impl Source<'_> {
 /// A block that was read and hashed.
 struct Hashed {
     index: u64,
+    bytes: u64,
     pairs: Vec<u8>,
     top: ChainingValue,
     block: Block,
@@ -173,7 +203,7 @@ struct Sequence<'a, 'scope> {
     outboard: BufWriter<&'a mut dyn Write>,
     sha256: Side<'scope, sha2::Sha256>,
     chunks: Side<'scope, opendag_protocol::chunkmap::ChunkMapBuilder>,
-    sink: &'a mut dyn FnMut(&[u8]),
+    sink: &'a mut dyn FnMut(u64),
 }
 
 impl Sequence<'_, '_> {
@@ -200,7 +230,7 @@ impl Sequence<'_, '_> {
         let block = Arc::new(hashed.block);
         self.sha256.take(&block);
         self.chunks.take(&block);
-        (self.sink)(&block);
+        (self.sink)(hashed.bytes);
         Ok(root)
     }
 }

@@ -9,6 +9,7 @@ use blake3::{
     Hasher,
     hazmat::{ChainingValue, HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root},
 };
+use opendag_protocol::subtree::SubtreeHasher;
 
 /// Bytes of a chunk group.
 const GROUP_BYTES: usize = 16 * 1024;
@@ -83,10 +84,15 @@ impl Joiner {
 /// The subtree over a block that begins at `offset` of a file, a multiple of its size rounded up to a power
 /// of two of groups, and is not the whole file.
 pub(super) fn subtree(
+    hasher: &mut SubtreeHasher,
     block: &[u8],
     offset: u64,
-    pairs: &mut dyn io::Write,
+    pairs: &mut Vec<u8>,
 ) -> io::Result<ChainingValue> {
+    if let Some(top) = hasher.hash(block, offset, pairs) {
+        return Ok(top);
+    }
+    // The last one of a file.
     let groups = block.chunks(GROUP_BYTES);
     let count = u64::try_from(groups.len()).unwrap_or(u64::MAX);
     let mut joiner = Joiner::new(count, Top::Subtree);
