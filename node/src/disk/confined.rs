@@ -370,21 +370,31 @@ pub(super) fn open_regular(
     access: OFlags,
     shown: &Path,
 ) -> Result<File, DiskError> {
-    // Without NONBLOCK, opening a pipe that somebody planted would wait for ever.
-    let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let not_a_file = || DiskError::NotAFile {
-        path: shown.to_owned(),
-    };
-    let file: File = rustix::fs::openat(folder, name, flags, Mode::empty())
-        .map_err(|errno| match errno {
-            Errno::LOOP | Errno::NXIO | Errno::ISDIR => not_a_file(),
-            errno => DiskError::os("open", shown)(errno),
-        })?
-        .into();
+    let file = open_any(folder, name, access, shown)?;
     let metadata = file.metadata().map_err(DiskError::io("open", shown))?;
     if metadata.is_file() {
         Ok(file)
     } else {
-        Err(not_a_file())
+        Err(DiskError::NotAFile {
+            path: shown.to_owned(),
+        })
     }
+}
+
+/// Opens whatever has this name, but for a symlink.
+pub(super) fn open_any(
+    folder: BorrowedFd<'_>,
+    name: &str,
+    access: OFlags,
+    shown: &Path,
+) -> Result<File, DiskError> {
+    // Without NONBLOCK, opening a pipe that somebody planted would wait for ever.
+    let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let opened = rustix::fs::openat(folder, name, flags, Mode::empty());
+    opened.map(File::from).map_err(|errno| match errno {
+        Errno::LOOP | Errno::NXIO | Errno::ISDIR => DiskError::NotAFile {
+            path: shown.to_owned(),
+        },
+        errno => DiskError::os("open", shown)(errno),
+    })
 }

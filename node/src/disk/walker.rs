@@ -15,7 +15,7 @@ use rustix::{
 
 use super::{
     DiskError,
-    confined::{Confined, Found, Missing, Replace, open_regular},
+    confined::{Confined, Found, Missing, Replace, open_any, open_regular},
 };
 
 /// Walks paths below a [`Confined`] folder, and keeps the last parent open: files come folder by folder, and a walk for
@@ -66,6 +66,17 @@ impl<R: Deref<Target = Confined>> Walker<R> {
         let shown = self.shown(path);
         let (folder, last) = self.parent(path, Missing::Fail)?;
         open_regular(folder, last, OFlags::RDONLY, &shown)
+    }
+
+    /// Opens for reading what may be no regular file: for whoever compares its [`Fingerprint`](super::Fingerprint) with
+    /// that of one anyway.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`] (see [`DiskError::is_not_found`]), `NotAFile`, `NotAFolder`.
+    pub fn open_unseen(&mut self, path: &DatasetPath) -> Result<File, DiskError> {
+        let shown = self.shown(path);
+        let (folder, last) = self.parent(path, Missing::Fail)?;
+        open_any(folder, last, OFlags::RDONLY, &shown)
     }
 
     /// What lies at a path; symlinks are not followed.

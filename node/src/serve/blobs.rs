@@ -19,6 +19,8 @@ use crate::{
 const BATCH_BYTES: usize = 1024 * 1024;
 /// Larger items are not copied: a frame of its own costs less.
 const COPIED_BYTES_MAX: usize = 128 * 1024;
+/// Room that is made at once for small items.
+const ROOM_BYTES_MAX: usize = BATCH_BYTES + COPIED_BYTES_MAX;
 
 /// The items of a request that are still to be answered.
 type Items = std::vec::IntoIter<BlobItem>;
@@ -68,7 +70,10 @@ async fn send(
 
 fn read_batch(shared: Arc<Shared>, mut items: Items) -> JoinHandle<(Answer, Items)> {
     tokio::task::spawn_blocking(move || {
-        let mut answer = Answer::default();
+        let mut answer = Answer {
+            items: items.len(),
+            ..Answer::default()
+        };
         let mut reader = shared.store.reader();
         let mut window = Window::default();
         while answer.len < BATCH_BYTES {
@@ -76,14 +81,11 @@ fn read_batch(shared: Arc<Shared>, mut items: Items) -> JoinHandle<(Answer, Item
             match item {
                 BlobItem::Range(range) => match read_item(&mut reader, range) {
                     Ok(encoded) => answer.push(encoded),
-                    Err(status) => answer.extend(&[u8::from(status)]),
+                    Err(status) => answer.gather(status, &[]),
                 },
                 BlobItem::Span(span) => match window.read(&shared.store, span, items.as_slice()) {
-                    Ok(bytes) => {
-                        answer.extend(&[u8::from(Status::Ok)]);
-                        answer.extend(bytes);
-                    }
-                    Err(status) => answer.extend(&[u8::from(status)]),
+                    Ok(bytes) => answer.gather(Status::Ok, bytes),
+                    Err(status) => answer.gather(status, &[]),
                 },
             }
         }
@@ -96,26 +98,37 @@ fn read_batch(shared: Arc<Shared>, mut items: Items) -> JoinHandle<(Answer, Item
 struct Answer {
     parts: Vec<Vec<u8>>,
     len: usize,
+    /// At most so many are to come.
+    items: usize,
+    /// Does the last part take small items? Each part ends with a frame that is not full.
+    is_gathering: bool,
 }
 
 impl Answer {
-    fn extend(&mut self, bytes: &[u8]) {
-        self.len += bytes.len();
-        match self.parts.last_mut() {
-            Some(last) if last.len() < COPIED_BYTES_MAX => last.extend_from_slice(bytes),
-            _ => self.parts.push(bytes.to_vec()),
+    /// An item that is copied, or why there is none.
+    fn gather(&mut self, status: Status, item: &[u8]) {
+        let bytes = 1 + item.len();
+        if !self.is_gathering {
+            let room = bytes.saturating_mul(self.items).min(ROOM_BYTES_MAX);
+            self.parts.push(Vec::with_capacity(room.max(bytes)));
+            self.is_gathering = true;
+        }
+        if let Some(part) = self.parts.last_mut() {
+            part.push(u8::from(status));
+            part.extend_from_slice(item);
+            self.len += bytes;
         }
     }
 
     /// An item that is here.
     fn push(&mut self, item: Vec<u8>) {
-        self.extend(&[u8::from(Status::Ok)]);
         if item.len() <= COPIED_BYTES_MAX {
-            self.extend(&item);
-        } else {
-            self.len += item.len();
-            self.parts.push(item);
+            return self.gather(Status::Ok, &item);
         }
+        self.gather(Status::Ok, &[]);
+        self.len += item.len();
+        self.parts.push(item);
+        self.is_gathering = false;
     }
 }
 

@@ -138,6 +138,13 @@ pub(crate) fn encode_memory(
 ) -> Result<Vec<u8>, BaoError> {
     let size = len64(data.len());
     let ranges = chunk_ranges(range, size).ok_or(BaoError::OutOfRange)?;
+    if size <= CHUNK_GROUP_BYTES {
+        // One group, and no pairs.
+        if Hash::of(data) != hash {
+            return Err(BaoError::Corrupt);
+        }
+        return Ok([&size.to_le_bytes(), data].concat());
+    }
     let outboard = PreOrderMemOutboard::create(data, BLOCK_SIZE);
     if Hash::from(outboard.root) != hash {
         return Err(BaoError::Corrupt);

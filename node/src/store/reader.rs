@@ -46,7 +46,7 @@ impl Reader {
 }
 
 impl Folder {
-    /// Opens the file of a shard, without looking whether it is what it was.
+    /// Opens what lies where a shard was. Whether it is a file, and what it was, its fingerprint tells.
     pub(super) fn open(&mut self, store: &Store, location: &ShardLocation) -> Option<File> {
         if self
             .0
@@ -57,7 +57,7 @@ impl Folder {
             self.0 = Some((location.root, Walker::new(root)));
         }
         let (_, walker) = self.0.as_mut()?;
-        match walker.open_read(&location.path) {
+        match walker.open_unseen(&location.path) {
             Ok(file) => Some(file),
             Err(error) => {
                 if !error.is_not_found() {
