@@ -47,6 +47,7 @@ fn start() -> Result<()> {
         // Both ends of the line of limit are this program again.
         ["limit-seed", file, address] => peers::limit::serve(Path::new(file), address),
         ["limit-fetch", target, peer] => peers::limit::receive(Path::new(target), peer),
+        ["limit-fetch-files", target, peer] => peers::limit::receive_files(Path::new(target), peer),
         _ => {
             let options = Options::parse(args.iter().cloned(), &workloads::names())?;
             if !isolate::inside() && !words.contains(&"--no-isolation") {
@@ -61,10 +62,10 @@ fn start() -> Result<()> {
 }
 
 fn bench(options: &Options) -> Result<()> {
-    let (mut reports, mut failed) = (Vec::new(), Vec::new());
+    let (mut reports, mut failed, mut kept) = (Vec::new(), Vec::new(), Vec::new());
     for name in &options.workloads {
         say(&format!("== {name}"));
-        match workloads::run(name, options).with_context(|| format!("workload {name}")) {
+        match workloads::run(name, options, &mut kept).with_context(|| format!("workload {name}")) {
             Ok(Some(report)) => {
                 println!("\n{}", report.text());
                 reports.push(report.json());

@@ -31,6 +31,17 @@ pub(crate) struct Comparison<'a> {
     pub(crate) fetch: Host,
     /// Measured runs of each peer.
     pub(crate) rounds: usize,
+    /// What becomes of what was fetched when it was compared.
+    pub(crate) fetched: Fetched,
+}
+
+/// What becomes of what was fetched when it was compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fetched {
+    /// It is removed.
+    Removed,
+    /// It stays until the end: see [`crate::workloads`].
+    Kept,
 }
 
 /// A peer with its seed running.
@@ -128,7 +139,13 @@ impl Comparison<'_> {
             found.len(),
             found.first().map_or("", String::as_str)
         );
-        fs::remove_dir_all(&target)?;
+        match self.fetched {
+            Fetched::Removed => fs::remove_dir_all(&target)?,
+            Fetched::Kept => {
+                let kept = format!("fetched-{}-{round}", peer.name());
+                fs::rename(&target, self.folder.join(kept))?;
+            }
+        }
         let speed = mb(bytes) / seconds;
         say(&format!(
             "  round {}: {:<11} {seconds:7.2} s  {speed:6.1} MB/s",
@@ -165,16 +182,8 @@ pub(crate) fn speed_goal(
     peers: &[Box<dyn Peer>],
     (among, goal): (Among, f64),
 ) -> Goal {
-    let counts = |peer: &dyn Peer| among == Among::All || peer.verifies();
-    let speed = |role: Role| {
-        let of_role = peers
-            .iter()
-            .filter(|peer| peer.role() == role && counts(peer.as_ref()));
-        of_role
-            .filter_map(|peer| Some((peer.name(), report.median(peer.name(), "MB/s")?)))
-            .max_by(|a, b| a.1.total_cmp(&b.1))
-    };
-    let best = speed(Role::Peer);
+    let subject = best(report, peers, (Role::Subject, Among::All));
+    let best = best(report, peers, (Role::Peer, among));
     Goal {
         what: format!(
             "speed of opendag / best {}peer ({})",
@@ -187,22 +196,37 @@ pub(crate) fn speed_goal(
         ),
         sense: Sense::AtLeast,
         goal,
-        measured: speed(Role::Subject)
+        measured: subject
             .zip(best)
             .and_then(|((_, subject), (_, best))| ratio(subject, best)),
     }
 }
 
-/// The ratio to the line of limit, which is no goal.
-pub(crate) fn note_limit(report: &mut Report) {
-    let speeds = report
-        .median("opendag", "MB/s")
-        .zip(report.median("limit", "MB/s"));
-    if let Some(share) = speeds.and_then(|(subject, limit)| ratio(subject, limit)) {
-        report
-            .notes
-            .push(format!("speed of opendag / line of limit: {share:.2}"));
-    }
+/// The ratio to the line of limit, which is no goal, and what goal the limit itself would reach.
+pub(crate) fn note_limit(report: &mut Report, peers: &[Box<dyn Peer>], among: Among) {
+    let speed = |row: &str| report.median(row, "MB/s");
+    let Some(limit) = speed("limit") else { return };
+    let subject = speed("opendag").and_then(|subject| ratio(subject, limit));
+    let best = best(report, peers, (Role::Peer, among));
+    let above = best.and_then(|(name, best)| Some((name, ratio(limit, best)?)));
+    let notes = [
+        subject.map(|share| format!("speed of opendag / line of limit: {share:.2}")),
+        above.map(|(name, above)| format!("line of limit / {name}: {above:.2}")),
+    ];
+    report.notes.extend(notes.into_iter().flatten());
+}
+
+/// The fastest of those who take part in this way, and its speed.
+fn best(
+    report: &Report,
+    peers: &[Box<dyn Peer>],
+    (role, among): (Role, Among),
+) -> Option<(&'static str, f64)> {
+    peers
+        .iter()
+        .filter(|peer| peer.role() == role && (among == Among::All || peer.verifies()))
+        .filter_map(|peer| Some((peer.name(), report.median(peer.name(), "MB/s")?)))
+        .max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
 /// Removes a folder with all in it and makes it anew.

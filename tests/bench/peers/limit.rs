@@ -1,5 +1,8 @@
 //! The line of limit: read, BLAKE3, AEAD, TCP, AEAD, BLAKE3, write, fsync in blocks of 1 MiB with three
-//! threads a side. No protocol, no tree of hashes, no discovery: what this machine can do at all.
+//! threads a side. No protocol, no tree of hashes, no discovery: what this machine can do at all. For folders with
+//! more than one file it is drawn in [`files`].
+
+mod files;
 
 use std::{
     fs::{self, File},
@@ -12,8 +15,8 @@ use std::{
     thread,
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use anyhow::{Context, Result, anyhow, ensure};
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use walkdir::WalkDir;
 
 use super::{Fetch, Host, Job, Peer, Role, Seed};
@@ -28,7 +31,7 @@ const QUEUE_BLOCKS: usize = 4;
 /// A fixed key: what is measured is the work, and there is no handshake.
 const KEY: [u8; 32] = [7; 32];
 
-/// The plain pipeline; for a folder with one file.
+/// The plain pipeline.
 pub(crate) struct Limit;
 
 impl Peer for Limit {
@@ -53,12 +56,13 @@ impl Peer for Limit {
             .into_iter()
             .collect::<Result<Vec<_>, _>>()?;
         let mut files = files.iter().filter(|entry| entry.file_type().is_file());
-        let (Some(file), None) = (files.next(), files.next()) else {
-            bail!("the line of limit is drawn for one file");
+        let (source, name) = match (files.next(), files.next()) {
+            (Some(file), None) => (file.path(), Some(file.file_name().into())),
+            _ => (job.source, None),
         };
         fs::create_dir_all(&job.scratch)?;
         let mut command = job.seed.command(std::env::current_exe()?);
-        command.arg("limit-seed").arg(file.path());
+        command.arg("limit-seed").arg(source);
         command.arg(&job.seed.address);
         let mut process = Process::start("limit-seed", command, &job.scratch)?;
         let port = process.wait_line("its port", super::SEED_TIME_MAX, |line| {
@@ -66,7 +70,7 @@ impl Peer for Limit {
         })?;
         Ok(Box::new(Seeding {
             process,
-            name: file.file_name().into(),
+            name,
             peer: format!("{}:{port}", job.seed.address),
             host: job.fetch.clone(),
         }))
@@ -75,7 +79,8 @@ impl Peer for Limit {
 
 struct Seeding {
     process: Process,
-    name: PathBuf,
+    /// Of the one file that there is.
+    name: Option<PathBuf>,
     peer: String,
     host: Host,
 }
@@ -87,7 +92,10 @@ impl Seed for Seeding {
 
     fn fetch(&self, target: &Path, _run: usize) -> Result<Fetch> {
         let mut command: Command = self.host.command(std::env::current_exe()?);
-        command.arg("limit-fetch").arg(target.join(&self.name));
+        match &self.name {
+            Some(name) => command.arg("limit-fetch").arg(target.join(name)),
+            None => command.arg("limit-fetch-files").arg(target),
+        };
         command.arg(&self.peer);
         Ok(Fetch {
             command,
@@ -116,8 +124,7 @@ impl Line {
 }
 
 fn key() -> Result<LessSafeKey> {
-    let key =
-        UnboundKey::new(&CHACHA20_POLY1305, &KEY).map_err(|_| anyhow!("a key of 32 bytes"))?;
+    let key = UnboundKey::new(&AES_256_GCM, &KEY).map_err(|_| anyhow!("a key of 32 bytes"))?;
     Ok(LessSafeKey::new(key))
 }
 
@@ -129,8 +136,16 @@ fn nonce(index: u64) -> Nonce {
     Nonce::assume_unique_for_key(bytes)
 }
 
-/// Serves one file to whoever connects, one after another, until it is killed.
+/// Receives what the seed of a folder sends.
+pub(crate) fn receive_files(target: &Path, peer: &str) -> Result<()> {
+    files::receive(target, peer)
+}
+
+/// Serves one file, or all of a folder, to whoever connects, one after another, until it is killed.
 pub(crate) fn serve(file: &Path, address: &str) -> Result<()> {
+    if file.is_dir() {
+        return files::serve(file, address);
+    }
     let listener = TcpListener::bind((address, 0))?;
     let mut out = std::io::stdout();
     writeln!(out, "port {}", listener.local_addr()?.port())?;

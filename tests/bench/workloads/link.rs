@@ -14,7 +14,7 @@ use crate::{
     report::{Report, Row},
     say,
     stats::{Goal, Sense, ratio},
-    transfer::{Comparison, figures, mb},
+    transfer::{Comparison, Fetched, figures, mb},
 };
 
 /// Bits a second, headers included.
@@ -55,6 +55,7 @@ pub(super) fn lossy_link(bench: &Bench<'_>) -> Result<Report> {
         seed: first.clone(),
         fetch: fetcher.clone(),
         rounds: bench.options.rounds,
+        fetched: Fetched::Removed,
     }
     .run(&peers, &mut report)?;
     let name = format!("opendag {SEEDS} seeds");

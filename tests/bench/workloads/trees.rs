@@ -12,9 +12,9 @@ use walkdir::WalkDir;
 
 use super::Bench;
 use crate::{
-    peers::{Host, Role},
+    peers::Host,
     report::Report,
-    transfer::{Among, Comparison, mb, note_limit, size, speed_goal},
+    transfer::{Among, Comparison, Fetched, mb, note_limit, size, speed_goal},
 };
 
 /// Seed of all generated content.
@@ -69,21 +69,22 @@ fn compare(
     source: &Path,
     goal: (Among, f64),
 ) -> Result<Report> {
-    let mut peers = bench.peers();
-    if report.workload != "B2" {
-        // The line of limit is drawn for one file.
-        peers.retain(|peer| peer.role() != Role::Limit);
-    }
+    let peers = bench.peers();
     Comparison {
         source,
         folder: &bench.folder("work")?,
         seed: Host::loopback(),
         fetch: Host::loopback(),
         rounds: bench.options.rounds,
+        fetched: if report.workload == "B2" {
+            Fetched::Removed
+        } else {
+            Fetched::Kept
+        },
     }
     .run(&peers, &mut report)?;
     report.goals.push(speed_goal(&report, &peers, goal));
-    note_limit(&mut report);
+    note_limit(&mut report, &peers, goal.0);
     Ok(report)
 }
 
