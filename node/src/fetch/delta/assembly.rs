@@ -313,3 +313,6 @@ fn chunks_of<'a>(draft: &'a Draft, span: &Span) -> &'a [Chunk] {
         .get(span.chunk..span.chunk + span.chunks)
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,27 @@ async fn p2_spans_are_the_bytes_of_the_blob() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p2_a_span_is_not_cut_from_what_was_read_of_another_blob() {
+    let home = Home::new().await;
+    let contents = [bytes(200_000, 1), bytes(200_000, 2)];
+    for (name, content) in ["one", "other"].into_iter().zip(&contents) {
+        home.publish(name, &[("file", content.clone())]).await;
+    }
+    let store = home.store.clone();
+    blocking(move || {
+        let mut window = Window::default();
+        // Behind one another, and back again: the same places of both.
+        for content in [&contents[0], &contents[1], &contents[0]] {
+            for start in [0, 1000, 20_000] {
+                let read = window.read(&store, span(content, start, 500), &[]);
+                assert_eq!(read.unwrap(), &content[start..start + 500], "{start}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn spans_beyond_the_end_are_refused_and_unknown_blobs_not_found() {
     let home = Home::new().await;
     for (size, seed) in [(10, 1), (16_384, 2), (2 * MIB, 3)] {
