@@ -138,16 +138,25 @@ impl Task {
         }
     }
 
-    /// Opens a stream, and dials QUIC beside TCP where that promises to be faster.
+    /// Opens a stream.
     pub(super) fn open(&mut self, peer: PeerId, request: OpenRequest) {
         let round_trip = self.peers.get(&peer).and_then(|state| state.rtt_min);
         let streams = &mut self.swarm.behaviour_mut().streams;
-        if !streams.open(peer, round_trip, request) {
+        streams.open(peer, round_trip, request);
+        self.dial_quic(peer);
+    }
+
+    /// Dials QUIC beside TCP if bulk will come from the peer, and is known to be faster so: as early as that, since the
+    /// first requests would go over TCP, and a far peer's are slow.
+    pub(super) fn dial_quic(&mut self, peer: PeerId) {
+        let round_trip = self.peers.get(&peer).and_then(|state| state.rtt_min);
+        let streams = &mut self.swarm.behaviour_mut().streams;
+        if !streams.lacks_quic(&peer) {
             return;
         }
         let mut addrs = self.book.get(&peer, &self.policy);
         addrs.retain(|addr| Kind::of(addr) == Kind::Quic);
-        if addrs.is_empty() {
+        if addrs.is_empty() || !streams.wants_quic(&peer, round_trip) {
             return;
         }
         tracing::debug!(%peer, ?round_trip, "dials QUIC beside TCP");

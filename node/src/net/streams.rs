@@ -76,6 +76,8 @@ struct Connections {
     /// The oldest of each kind first.
     all: Vec<Connection>,
     route: Route,
+    /// Is the peer asked for blobs, or for what it has of them?
+    is_source: bool,
 }
 
 impl Connections {
@@ -127,35 +129,43 @@ impl Behaviour {
     }
 
     /// Opens a stream on the connection to `peer` that [`Route`] chooses; of equal ones the oldest.
-    /// `round_trip` is what the shortest ping took. True if a connection over QUIC is wanted as well.
+    /// `round_trip` is what the shortest ping took.
     pub(super) fn open(
         &mut self,
         peer: PeerId,
         round_trip: Option<Duration>,
         request: OpenRequest,
-    ) -> bool {
-        let now = Instant::now();
+    ) {
         let Some(connections) = self.connections.get_mut(&peer) else {
             let _ = request.reply.send(Err(OpenFailure::NotConnected));
-            return false;
+            return;
         };
+        connections.is_source |= request.protocol != StreamProtocol::Records;
         let read = connections.read();
-        let wants_quic = read.quic.is_none()
-            && request.protocol == StreamProtocol::Blobs
-            && connections.route.wants_quic(now, round_trip);
         let kind = match request.protocol {
-            StreamProtocol::Blobs => connections.route.choose(now, round_trip, read),
+            StreamProtocol::Blobs => connections.route.choose(Instant::now(), round_trip, read),
             StreamProtocol::Records | StreamProtocol::Holdings => Kind::Tcp,
         };
         let best = connections.oldest(kind).or(connections.all.first());
         let Some(connection) = best.map(|connection| connection.id) else {
-            return false;
+            return;
         };
         self.requests.push_back((peer, connection, request));
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
-        wants_quic
+    }
+
+    /// Does bulk come from the peer, and no connection to it go over QUIC?
+    pub(super) fn lacks_quic(&self, peer: &PeerId) -> bool {
+        let connections = self.connections.get(peer);
+        connections.is_some_and(|one| one.is_source && one.read().quic.is_none())
+    }
+
+    /// Is a connection over QUIC wanted beside that over TCP? Says so at most once a minute.
+    pub(super) fn wants_quic(&mut self, peer: &PeerId, round_trip: Option<Duration>) -> bool {
+        let connections = self.connections.get_mut(peer);
+        connections.is_some_and(|one| one.route.wants_quic(Instant::now(), round_trip))
     }
 
     fn handler(&mut self, peer: PeerId, id: ConnectionId) -> Handler {

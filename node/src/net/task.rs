@@ -289,6 +289,7 @@ impl Task {
             }
             Err(error) => tracing::debug!(peer = %event.peer, %error, "ping failed"),
         }
+        self.dial_quic(event.peer);
     }
 
     fn listeners_changed(&mut self) {

@@ -4,8 +4,14 @@ use std::time::Duration;
 
 use crate::time::Time;
 
-/// The window of a peer that has shown nothing yet, and the smallest.
+/// The smallest window.
 const WINDOW_MIN: u64 = 256 << 10;
+/// The window of a peer that has shown nothing yet. What carries the bytes starts slowly, too, and only while there is
+/// always something to send; smaller windows keep it from that where a round trip is long.
+const WINDOW_FIRST: u64 = 512 << 10;
+/// How much faster than the bytes arrive a window grows: it triples with each round trip, so that it stays ahead of what
+/// carries them, which doubles.
+const GROWTH: u64 = 2;
 /// The smallest request that is worth a round trip.
 const REQUEST_MIN: u64 = 128 << 10;
 /// Work that a peer should always have beyond its round trips, so that no hiccup leaves it idle.
@@ -30,7 +36,7 @@ pub(super) struct Pace {
 impl Pace {
     pub(super) const fn new(window_max: u64) -> Self {
         Self {
-            window: WINDOW_MIN,
+            window: WINDOW_FIRST,
             window_max,
             rate: None,
             delay: None,
@@ -46,7 +52,7 @@ impl Pace {
 
     /// Is the peer unproven or so slow that it needs only the smallest window?
     pub(super) const fn is_slow(&self) -> bool {
-        self.window <= WINDOW_MIN
+        self.window <= WINDOW_MIN || (self.rate.is_none() && self.window <= WINDOW_FIRST)
     }
 
     /// The size of its next request when `share` is what each active peer could have in flight.
@@ -94,8 +100,9 @@ impl Pace {
             self.since = Some(now);
             self.counted = 0;
         }
-        // As in slow start: as long as the window is what limits, it doubles with each round trip.
-        self.window = self.window.saturating_add(bytes).min(self.target());
+        // As in slow start: as long as the window is what limits.
+        let grown = self.window.saturating_add(bytes.saturating_mul(GROWTH));
+        self.window = grown.min(self.target());
     }
 
     /// The peer failed: start again small.
