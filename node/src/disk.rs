@@ -338,6 +338,18 @@ pub fn remove_temporary_files(folder: &Path) -> Result<(), DiskError> {
     Ok(())
 }
 
+/// Asks the system to begin to write a part of a file out. It promises nothing: what must last is synced.
+pub fn begin_writing_out(file: &File, bytes: std::ops::Range<u64>) {
+    #[cfg(target_os = "linux")]
+    {
+        // Pages that are dirty are written out and stay: Linux drops only clean ones.
+        let len = std::num::NonZeroU64::new(bytes.end.saturating_sub(bytes.start));
+        let _ = rustix::fs::fadvise(file, bytes.start, len, rustix::fs::Advice::DontNeed);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, bytes);
+}
+
 /// Bytes that the user may still write to the file system of an open folder or file.
 ///
 /// # Errors

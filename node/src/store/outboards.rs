@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{Seek, SeekFrom},
+    io::{self, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -68,10 +68,11 @@ impl Outboards {
     ) -> Result<(HashedFile, Option<ChunkMap>), HashError> {
         let size = file.metadata().map_err(DiskError::io("read", path))?.len();
         if size <= OUTBOARD_BYTES_MIN {
-            return hash_file(file, path, wanted, &mut std::io::sink(), sink);
+            return hash_file(file, path, wanted, &mut io::sink(), sink);
         }
-        let (name, mut outboard) = self.folder.create_temp()?;
-        let kept = hash_file(file, path, wanted, &mut outboard, sink).and_then(|made| {
+        let (name, outboard) = self.folder.create_temp()?;
+        let mut flowing = Flowing::new(&outboard);
+        let kept = hash_file(file, path, wanted, &mut flowing, sink).and_then(|made| {
             self.folder.rename_own(&name, &made.0.hash.to_string())?;
             Ok(made)
         });
@@ -86,7 +87,7 @@ impl Outboards {
         let (name, mut copy) = self.folder.create_temp()?;
         let copied = outboard
             .seek(SeekFrom::Start(0))
-            .and_then(|_| std::io::copy(outboard, &mut copy))
+            .and_then(|_| io::copy(outboard, &mut copy))
             .map_err(DiskError::io("write", &self.path(hash)))
             .and_then(|_| self.folder.rename_own(&name, &hash.to_string()));
         if copied.is_err() {
@@ -130,5 +131,42 @@ impl Outboards {
     /// [`DiskError::Io`].
     pub fn sync(&self) -> Result<(), DiskError> {
         self.folder.sync_all()
+    }
+}
+
+/// Bytes of which the writing out begins together.
+const FLOW_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A file that is written out while more comes, so that little is left for the sync at the end.
+struct Flowing<'a> {
+    file: &'a File,
+    written: u64,
+    /// Up to where the writing out has begun.
+    begun: u64,
+}
+
+impl<'a> Flowing<'a> {
+    const fn new(file: &'a File) -> Self {
+        Self {
+            file,
+            written: 0,
+            begun: 0,
+        }
+    }
+}
+
+impl Write for Flowing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = self.file.write(bytes)?;
+        self.written += u64::try_from(taken).unwrap_or(0);
+        if self.written - self.begun >= FLOW_BYTES {
+            disk::begin_writing_out(self.file, self.begun..self.written);
+            self.begun = self.written;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
