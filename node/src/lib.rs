@@ -32,6 +32,7 @@ mod publish;
 mod read;
 mod report;
 mod resolve;
+mod schema;
 mod selection;
 mod serve;
 pub mod store;

@@ -22,6 +22,7 @@ pub mod link;
 pub mod path;
 pub mod rate;
 pub mod record;
+pub mod schema;
 pub mod score;
 pub mod statements;
 pub mod subtree;
