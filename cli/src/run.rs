@@ -94,14 +94,14 @@ pub(crate) async fn print(
 ) -> Result<(), CliError> {
     let mut outcome = None;
     while let Some(event) = events.recv().await {
-        match (&event, export_to) {
-            (Event::Exported { records, .. }, Some(Some(file))) => {
-                write_export(file, records)?;
+        match (exported(&event), export_to) {
+            (Some(text), Some(Some(file))) => {
+                write_export(file, &text)?;
                 output.note(&format!("Written to {}.", file.display()));
                 outcome = Some(Ok(()));
             }
-            (Event::Exported { records, .. }, Some(None)) => {
-                output.document(&export::to_text(records));
+            (Some(text), Some(None)) => {
+                output.document(&text);
                 outcome = Some(Ok(()));
             }
             _ => {
@@ -116,6 +116,17 @@ pub(crate) async fn print(
                 .to_owned(),
         ))
     })
+}
+
+/// What an event has for a file.
+fn exported(event: &Event) -> Option<String> {
+    if let Event::Exported { records, .. } = event {
+        return Some(export::to_text(records));
+    }
+    let Event::Described { document, .. } = event else {
+        return None;
+    };
+    Some(format!("{document}\n"))
 }
 
 /// How an operation ends with `event`; `None`: it goes on.
@@ -145,6 +156,7 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
         | Event::Diff { .. }
         | Event::Verified { .. }
         | Event::Exported { .. }
+        | Event::Described { .. }
         | Event::Changed { .. }
         | Event::Rotated { .. }
         | Event::Owners(_)
@@ -160,14 +172,14 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
     }
 }
 
-fn write_export(file: &Path, records: &[String]) -> Result<(), CliError> {
+fn write_export(file: &Path, text: &str) -> Result<(), CliError> {
     use std::io::Write as _;
     let written = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .open(file)
         .and_then(|mut file| {
-            file.write_all(export::to_text(records).as_bytes())?;
+            file.write_all(text.as_bytes())?;
             file.sync_all()
         });
     written.map_err(|error| {

@@ -11,6 +11,7 @@ use opendag_protocol::{DatasetPath, ManifestId, RecordId, Timestamp, record::Sig
 use tokio::time::timeout;
 
 use crate::{
+    croissant::{self, Urls},
     export,
     fault::Fault,
     fetch::{
@@ -20,7 +21,11 @@ use crate::{
     fork, lineage,
     net::NetError,
     node::Shared,
-    ops::{DiffRequest, Event, FileInfo, LinkRequest, PeerInfo, PlaceInfo, VersionInfo},
+    ops::{
+        DescribeRequest, DiffRequest, Event, FileInfo, LinkRequest, PeerInfo, PlaceInfo,
+        VersionInfo,
+    },
+    read::ReadFault,
     report::Reporter,
     resolve::{self, ResolveError, Version, Wish, now},
     selection::Selection,
@@ -47,6 +52,12 @@ pub(crate) enum InspectError {
     /// No peer gave the table.
     #[error("no peer gave the file table within {} s; name a peer that has it with --peer", .0.as_secs())]
     NoTable(Duration),
+    /// Not the URL of a gateway.
+    #[error("\"{0}\" is no URL of a gateway; it looks like http://127.0.0.1:8480")]
+    NoUrl(String),
+    /// The description of the version cannot be read.
+    #[error("the version cannot be described: {0}")]
+    Read(#[from] ReadFault),
     /// The network did not start.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -62,7 +73,9 @@ impl InspectError {
         match self {
             Self::Resolve(error) => error.fault(),
             Self::Fetch(error) => error.fault(),
-            Self::NoLink => Fault::Input,
+            Self::NoLink | Self::NoUrl(_) => Fault::Input,
+            Self::Read(ReadFault::Failed) => Fault::Local,
+            Self::Read(_) => Fault::NotFound,
             Self::NoTable(_) => Fault::NotFound,
             Self::Net(_) | Self::Store(_) => Fault::Local,
         }
@@ -238,6 +251,38 @@ pub(crate) async fn export(
         manifest: version.id,
         name: version.name(),
         records,
+    })
+}
+
+/// The version in the vocabulary of Croissant.
+pub(crate) async fn describe(
+    shared: &Arc<Shared>,
+    request: &DescribeRequest,
+    report: &Reporter,
+) -> Result<Event, InspectError> {
+    let urls = match &request.gateway {
+        None => Urls::Beside,
+        Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
+            Urls::Gateway(url.trim_end_matches('/').to_owned())
+        }
+        Some(url) => return Err(InspectError::NoUrl(url.clone())),
+    };
+    let about = LinkRequest {
+        link: Some(request.link.clone()),
+        peers: request.peers.clone(),
+        timeout_ms: request.timeout_ms,
+    };
+    let (version, _) = version(shared, &about, report).await?;
+    let within = request.timeout_ms.map_or(FIND_MAX, Duration::from_millis);
+    let version = shared.readers.open(shared, version).await?;
+    let document = croissant::describe(&version, &urls, within).await?;
+    if !document.is_final {
+        let sentence = "Some files did not come in time: the document says less than it could.";
+        report.warn(sentence).await;
+    }
+    Ok(Event::Described {
+        manifest: version.version().id,
+        document: document.text,
     })
 }
 

@@ -5,6 +5,7 @@ mod announce;
 pub mod api;
 mod ask;
 pub mod config;
+mod croissant;
 pub mod disk;
 mod drafts;
 pub mod export;

@@ -20,6 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     announce,
     config::Config,
+    croissant::Documents,
     fault::Fault,
     flow::Flow,
     gateway::Listeners,
@@ -92,6 +93,7 @@ pub(crate) struct Shared {
     pub(crate) sessions: Sessions,
     pub(crate) readers: Readers,
     pub(crate) listeners: Listeners,
+    pub(crate) documents: Documents,
     pub(crate) places: Places,
     pub(crate) slots: Slots,
     pub(crate) upload: Flow,
@@ -128,6 +130,7 @@ impl Node {
             role: options.role,
             readers: Readers::new(cache),
             listeners: Listeners::default(),
+            documents: Documents::default(),
             store,
             sessions: Sessions::default(),
             slots: Slots::default(),

@@ -120,6 +120,7 @@ async fn carry_out(
         Operation::Lineage(request) => lineage::lineage(shared, &request, report).await?,
         Operation::Diff(request) => inspect::diff(shared, &request, report).await?,
         Operation::Export(request) => inspect::export(shared, &request, report).await?,
+        Operation::Describe(request) => inspect::describe(shared, &request, report).await?,
         Operation::Verify(request) => {
             let _running = shared.running.begin("verify".to_owned());
             keep::verify(shared, &request, report, cancel).await?

@@ -25,7 +25,7 @@ pub use lineage::{
     LicenseFit, LicenseHint, LineageEdge, LineageFormat, LineageInfo, LineageVersion,
 };
 pub use request::{
-    AliasNameRequest, AliasRequest, DiffRequest, EnvRequest, FetchRequest, FinishRequest,
+    AliasNameRequest, AliasRequest, DescribeRequest, DiffRequest, EnvRequest, FetchRequest, FinishRequest,
     KeyFileRequest, KeyRequest, LineageRequest, LinkRequest, MountRequest, OwnersChange,
     OwnersRequest, PublishRequest, RotateRequest, Shell, SignRequest, UnmountRequest,
     VerifyRequest,
@@ -85,6 +85,8 @@ pub enum Operation {
     Finish(FinishRequest),
     /// The records of a version, to be carried as a file: [`Event::Exported`].
     Export(LinkRequest),
+    /// See [`DescribeRequest`].
+    Describe(DescribeRequest),
     /// All local publisher keys: [`Event::Keys`].
     Keys,
     /// Make a publisher key.

@@ -16,6 +16,8 @@ mod crash;
 #[cfg(test)]
 mod crash_points;
 #[cfg(test)]
+mod croissant;
+#[cfg(test)]
 mod delta;
 #[cfg(test)]
 mod demo;

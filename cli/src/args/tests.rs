@@ -145,6 +145,10 @@ fn listing_a_link_lists_its_files() {
         operation("manifest export a"),
         Operation::Export(_)
     ));
+    let described = operation("manifest export a --format croissant --gateway http://127.0.0.1:1");
+    assert!(
+        matches!(described, Operation::Describe(request) if request.link == "a" && request.gateway.is_some())
+    );
 }
 
 #[test]

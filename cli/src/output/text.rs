@@ -61,6 +61,9 @@ pub(super) fn of(event: &Event) -> String {
         Event::Exported { records, .. } => {
             lines.add(format_args!("{} records", records.len()));
         }
+        Event::Described { manifest, .. } => {
+            lines.add(format_args!("Description of {manifest}"));
+        }
         // These are not results.
         Event::Progress(_)
         | Event::Warning { .. }

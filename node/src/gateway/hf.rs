@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     api::http,
+    croissant::Urls,
     node::Shared,
     read::{ReadFault, ReadVersion},
     resolve::Version,
@@ -33,6 +34,8 @@ use crate::{
 /// Why a thing is not there, for clients.
 const ERROR_CODE: header::HeaderName = header::HeaderName::from_static("x-error-code");
 const ERROR_MESSAGE: header::HeaderName = header::HeaderName::from_static("x-error-message");
+/// Files are read so long for a description in Croissant.
+const CROISSANT_MAX: Duration = Duration::from_secs(6);
 /// Bytes of a body with paths: 10,000 of common length. All connections together hold 128 of them.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
@@ -70,7 +73,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: Request) -> Response {
         Route::PathsInfo(..) => paths_info(&version, &parts.headers, body).await,
         Route::Refs(_) => Json(refs(shared, &version)).into_response(),
         Route::Commits(..) => Json(commits(shared, &version)).into_response(),
-        Route::Croissant(_) => json_error(StatusCode::NOT_FOUND, "no description in Croissant"),
+        Route::Croissant(_) => croissant(shared, &version, base(&parts.headers)).await,
         Route::Resolve(_, _, path) => resolve(&version, path, &parts.method, &parts.headers).await,
     }
 }
@@ -89,6 +92,22 @@ async fn paths_info(version: &Arc<ReadVersion>, headers: &HeaderMap, body: Body)
             );
             json_error(StatusCode::PAYLOAD_TOO_LARGE, &message)
         }
+    }
+}
+
+/// What is read for it comes from peers if need be: clients wait for 10 s.
+async fn croissant(shared: &Shared, version: &Arc<ReadVersion>, base: String) -> Response {
+    let documents = &shared.documents;
+    match documents
+        .of(version, Urls::Gateway(base), CROISSANT_MAX)
+        .await
+    {
+        Ok(text) => {
+            let mut response = text.into_response();
+            answer::set(&mut response, header::CONTENT_TYPE, "application/ld+json");
+            response
+        }
+        Err(fault) => refusal(&fault),
     }
 }
 

@@ -310,6 +310,13 @@ pub enum Event {
         /// Signed records as base64 text: what [`crate::export`] puts into a file.
         records: Vec<String>,
     },
+    /// A version in the vocabulary of Croissant.
+    Described {
+        /// The version.
+        manifest: ManifestId,
+        /// JSON-LD.
+        document: String,
+    },
     /// Kept, let go, or removed.
     Changed {
         /// A sentence.

@@ -124,6 +124,20 @@ pub struct LineageRequest {
     pub format: LineageFormat,
 }
 
+/// Describe a version in the vocabulary of Croissant. Ends in [`super::Event::Described`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DescribeRequest {
+    /// As [`FetchRequest::link`].
+    pub link: String,
+    /// As [`FetchRequest::peers`].
+    pub peers: Vec<String>,
+    /// As [`FetchRequest::timeout_ms`].
+    pub timeout_ms: Option<u64>,
+    /// URL of the gateway where the files are; `None`: they lie beside the document.
+    pub gateway: Option<String>,
+}
+
 /// Two versions to compare. Ends in [`super::Event::Diff`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
