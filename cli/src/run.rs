@@ -136,6 +136,7 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
         | Event::Progress(_)
         | Event::Warning { .. }
         | Event::BadPeer { .. }
+        | Event::Card { .. }
         | Event::Mounted { .. } => None,
         Event::Failed { message, exit_code } => Some(Err(CliError::Operation {
             message: message.clone(),

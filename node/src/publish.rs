@@ -3,11 +3,14 @@
 //! The flow: [`walk`] → [`describe`] (file table; batch by batch it lets [`hash`] read the files) → [`version`] (manifest and head) → the
 //! store → [`crate::announce`].
 
+mod card;
 mod describe;
 mod drafted;
 mod earlier;
 mod hash;
+mod hints;
 mod license;
+mod readers;
 mod version;
 pub(crate) mod walk;
 
@@ -230,7 +233,10 @@ async fn read(
 ) -> Result<Read, PublishError> {
     report.waiting("scan", "the list of files").await;
     let (shared_walk, request_walk) = (shared.clone(), request.clone());
-    let walk = blocking(move || gather(&shared_walk, &request_walk)).await?;
+    let (walk, told) = blocking(move || gather(&shared_walk, &request_walk)).await?;
+    for event in told {
+        report.send(event).await;
+    }
     let walk = Arc::new(walk);
     let (described, files) = describe::describe(shared, request, &walk, (report, cancel)).await?;
     let kind = if request.copy {
@@ -275,11 +281,16 @@ async fn blocking<T: Send + 'static>(
         .map_err(|_| PublishError::Stopped)?
 }
 
-/// Finds the files, and copies them first if the user wants that.
-fn gather(shared: &Shared, request: &PublishRequest) -> Result<Walk, PublishError> {
+/// Finds the files, and copies them first if the user wants that; and what the user should know of them.
+fn gather(shared: &Shared, request: &PublishRequest) -> Result<(Walk, Vec<Event>), PublishError> {
     let exclude = globs(&request.exclude)?;
+    let links = if request.copy {
+        Links::Follow
+    } else {
+        Links::Refuse
+    };
+    let mut walk = walk::walk(&request.path, &exclude, links)?;
     if !request.copy {
-        let walk = walk::walk(&request.path, &exclude, Links::Refuse)?;
         let data = shared.data_dir.path();
         if walk
             .files
@@ -288,10 +299,21 @@ fn gather(shared: &Shared, request: &PublishRequest) -> Result<Walk, PublishErro
         {
             return Err(PublishError::OwnData { path: walk.root });
         }
-        return Ok(walk);
     }
-    let walk = walk::walk(&request.path, &exclude, Links::Follow)?;
-    copy(shared, &request.name, &walk)
+    let warning = |message| Event::Warning { message };
+    let mut told = Vec::new();
+    if request.write_card {
+        told.push(match card::write(request, &mut walk, &exclude) {
+            Ok(event) => event,
+            Err(why) => warning(why),
+        });
+    }
+    told.extend(hints::hints(request, &walk).into_iter().map(warning));
+    let walk = match request.copy {
+        true => copy(shared, &request.name, &walk)?,
+        false => walk,
+    };
+    Ok((walk, told))
 }
 
 /// Copies the files into a folder of this node. The copy is what is published.

@@ -44,6 +44,9 @@ pub struct PublishArgs {
     /// Card in Markdown [default: README.md of the folder]
     #[arg(long, value_name = "FILE")]
     pub card: Option<PathBuf>,
+    /// Write README.md into the folder if it has none, so that clients of Hugging Face know what to load
+    #[arg(long, conflicts_with = "card")]
+    pub write_card: bool,
     /// Version that this one was made from; may be repeated
     #[arg(long, value_name = "LINK")]
     pub derived_from: Vec<String>,
@@ -103,6 +106,7 @@ impl PublishArgs {
             tags: self.tag,
             homepage: self.homepage,
             card: self.card.as_deref().map(absolute_path).transpose()?,
+            write_card: self.write_card,
             derived_from: self
                 .derived_from
                 .into_iter()

@@ -18,6 +18,14 @@ pub(super) fn of(event: &Event) -> String {
     let mut lines = Lines::default();
     match event {
         Event::Ready { .. } => ready(&mut lines, event),
+        Event::Card {
+            path: file,
+            configs,
+            ..
+        } => {
+            lines.add(format_args!("Wrote {}.", path(file)));
+            lines.field("It loads", Some(&configs.join(", ")));
+        }
         Event::Published { .. } => published(&mut lines, event),
         Event::Plan { .. } => plan(&mut lines, event),
         Event::Fetched { .. } => fetched(&mut lines, event),

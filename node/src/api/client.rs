@@ -231,6 +231,7 @@ fn closes(event: &Event) -> bool {
             | Event::Progress(_)
             | Event::Warning { .. }
             | Event::BadPeer { .. }
+            | Event::Card { .. }
             | Event::Mounted { .. }
     )
 }

@@ -202,6 +202,15 @@ pub enum Event {
         /// What it did.
         reason: String,
     },
+    /// A card was written into a folder that is being published.
+    Card {
+        /// Where.
+        path: PathBuf,
+        /// What can be loaded by it; none if it leaves that to clients.
+        configs: Vec<String>,
+        /// What it says.
+        text: String,
+    },
     /// A version was published.
     Published {
         /// Its dataset.

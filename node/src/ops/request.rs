@@ -30,6 +30,8 @@ pub struct PublishRequest {
     pub homepage: Option<String>,
     /// README card (Markdown); default: `README.md` at the root of the folder.
     pub card: Option<PathBuf>,
+    /// Write `README.md` into the folder if it has none.
+    pub write_card: bool,
     /// Links of the versions that this one was made from.
     pub derived_from: Vec<String>,
     /// Globs of paths to leave out.
