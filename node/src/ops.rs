@@ -25,9 +25,9 @@ pub use lineage::{
     LicenseFit, LicenseHint, LineageEdge, LineageFormat, LineageInfo, LineageVersion,
 };
 pub use request::{
-    AliasNameRequest, AliasRequest, DescribeRequest, DiffRequest, EnvRequest, FetchRequest, FinishRequest,
-    KeyFileRequest, KeyRequest, LineageRequest, LinkRequest, MountRequest, OwnersChange,
-    OwnersRequest, PublishRequest, RotateRequest, Shell, SignRequest, UnmountRequest,
+    AliasNameRequest, AliasRequest, DescribeRequest, DiffRequest, EnvRequest, FetchRequest,
+    FinishRequest, KeyFileRequest, KeyRequest, LineageRequest, LinkRequest, MountRequest,
+    OwnersChange, OwnersRequest, PublishRequest, RotateRequest, Shell, SignRequest, UnmountRequest,
     VerifyRequest,
 };
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 
 Rows as JSON Lines, Parquet and CSV, shards of WebDataset, large files, an empty one, and names that need care.
 """
-import csv, io, json, pathlib, random, sys, tarfile
+import csv, gzip, io, json, pathlib, random, sys, tarfile
 
 import pyarrow, pyarrow.parquet
 
@@ -36,6 +36,12 @@ with place("table.csv").open("w", newline="") as file:
     writer = csv.DictWriter(file, ["id", "text"])
     writer.writeheader()
     writer.writerows(rows[:1000])
+place("table.csv.gz").write_bytes(gzip.compress((folder / "table.csv").read_bytes()))
+nested = [
+    {"tags": ["a", "%x" % i], "who": {"name": f"n{i}", "age": i}, "parts": [{"size": i}, {"size": 2 * i}]}
+    for i in range(30)
+]
+place("nested.jsonl").write_text("".join(json.dumps(row) + "\n" for row in nested))
 for part in range(3):
     with tarfile.open(place(f"shards/{part:04}.tar"), "w") as tar:
         for key in range(part * 50, part * 50 + 50):

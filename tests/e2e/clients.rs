@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use opendag_tests::{
-    Daemon, Running, Signal, World,
+    Daemon, Finished, Running, Signal, World,
     hostile::{Author, Conduct, Library, Peer},
     http,
     python::Environment,
@@ -56,15 +56,16 @@ struct Scene {
 }
 
 impl Scene {
-    /// The folder is written by a script, which needs `python` with `pyarrow`.
-    fn new(python: &Path) -> Result<Self> {
+    /// The folder is written by a script, which needs `python` with `pyarrow`, then made ready.
+    fn new(python: &Path, script: &str, ready: fn(&World, &Path) -> Result<()>) -> Result<Self> {
         let world = world()?;
         let source = world.path("source");
         let mut command = Command::new(python);
-        command.arg(scripts().join("data.py")).arg(&source);
-        Running::start("data.py", command)?
+        command.arg(scripts().join(script)).arg(&source);
+        Running::start(script, command)?
             .finish(SCRIPT_TIME_MAX)?
             .ok()?;
+        ready(&world, &source)?;
         let mut files = BTreeMap::new();
         for path in paths(&source)?.into_iter().filter(|path| path.is_file()) {
             let name = path
@@ -188,9 +189,39 @@ fn p2_unchanged_clients_end_with_the_right_data_beside_a_liar() -> Result<()> {
         ("files", &[]),
         ("s3", &[]),
         ("rclone", &[]),
+        ("croissant", &[]),
         ("examples", &[]),
     ];
-    Scene::new(&python)?.run_all(&python, scripts)
+    Scene::new(&python, "data.py", |_, _| Ok(()))?.run_all(&python, scripts)
+}
+
+/// Publishes a folder for the hints, and again with the card that they advise.
+fn write_card(world: &World, source: &Path) -> Result<()> {
+    let author = world.node("author");
+    let folder = source.to_str().context("a path in UTF-8")?;
+    let publish = ["publish", folder, "--name", "mixed", "--license", "MIT"];
+    let says = |finished: &Finished, text: &str| {
+        let mut lines = finished.lines.iter();
+        lines.any(|line| line.contains("\"event\":\"warning\"") && line.contains(text))
+    };
+    let plain = author.run(publish)?.ok()?;
+    for hint in ["--write-card", "Files of several formats"] {
+        ensure!(says(&plain, hint), "no {hint}: {:?}", plain.lines);
+    }
+    let carded = author
+        .run(publish.into_iter().chain(["--write-card"]))?
+        .ok()?;
+    ensure!(!says(&carded, ""), "warned: {:?}", carded.lines);
+    ensure!(carded.event("card")?["configs"] == serde_json::json!(["default"]));
+    Ok(())
+}
+
+#[test]
+fn p2_a_mixed_folder_loads_by_the_card_that_publish_wrote() -> Result<()> {
+    let Some(python) = python("current")? else {
+        return Ok(());
+    };
+    Scene::new(&python, "mixed.py", write_card)?.run_all(&python, &[("card", &[])])
 }
 
 #[test]
@@ -203,7 +234,7 @@ fn p2_clients_of_other_years_and_large_ones_end_with_the_right_data() -> Result<
     let Some(current) = python("current")? else {
         return Ok(());
     };
-    let scene = Scene::new(&current)?;
+    let scene = Scene::new(&current, "data.py", |_, _| Ok(()))?;
     for year in ["hub-2024", "hub-2025-early", "hub-2025"] {
         if let Some(python) = python(year)? {
             let scripts: &[(&str, &[&str])] = &[("snapshot", &[]), ("resume", SLOW), ("load", &[])];
@@ -230,7 +261,7 @@ fn clients_of_all_years_wait_for_a_file_that_comes_late() -> Result<()> {
     let Some(current) = python("current")? else {
         return Ok(());
     };
-    let scene = Scene::new(&current)?;
+    let scene = Scene::new(&current, "data.py", |_, _| Ok(()))?;
     let mut waiting = Vec::new();
     for year in ["hub-2024", "hub-2025-early", "hub-2025", "current"] {
         let Some(python) = python(year)? else {
