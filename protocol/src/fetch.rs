@@ -360,6 +360,12 @@ impl Fetch {
         }
     }
 
+    /// Is this shard one of those that it fetches?
+    #[must_use]
+    pub fn has_shard(&self, shard: ShardIndex) -> bool {
+        self.shards.slot_of(shard).is_some()
+    }
+
     /// On demand: is there no room for another shard? Then a new fetch goes on.
     #[must_use]
     pub const fn is_full(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::pace::{WINDOW_FIRST, WINDOW_MIN};
 use crate::limits::CHUNK_GROUP_BYTES;
 
 /// How to fetch. The default suits all known cases; tests and small machines change it.
@@ -9,6 +10,8 @@ use crate::limits::CHUNK_GROUP_BYTES;
 pub struct FetchConfig {
     /// Bytes asked for and not yet verified, over all peers: what a crash may cost.
     pub in_flight_bytes_max: u64,
+    /// What a peer may have in flight that has shown nothing yet.
+    pub first_window_bytes: u64,
     /// The unit of large shards; rounded to a power of two of chunk groups.
     pub piece_bytes: u64,
     /// A shard up to this size is asked of one peer as a whole, and is only done as a whole.
@@ -36,6 +39,7 @@ impl Default for FetchConfig {
     fn default() -> Self {
         Self {
             in_flight_bytes_max: 8 << 20,
+            first_window_bytes: WINDOW_FIRST,
             piece_bytes: 128 << 10,
             small_shard_bytes: 1 << 20,
             request_bytes_max: 1 << 20,
@@ -54,6 +58,8 @@ impl FetchConfig {
     pub(super) fn normalised(mut self) -> Self {
         self.in_flight_bytes_max = self.in_flight_bytes_max.max(64 * CHUNK_GROUP_BYTES);
         let eighth = self.in_flight_bytes_max / 8;
+        let half = self.in_flight_bytes_max / 2;
+        self.first_window_bytes = self.first_window_bytes.clamp(WINDOW_MIN, half);
         self.small_shard_bytes = self.small_shard_bytes.min(eighth);
         self.piece_bytes = self
             .piece_bytes

@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::time::Time;
 
 /// The smallest window.
-const WINDOW_MIN: u64 = 256 << 10;
-/// The window of a peer that has shown nothing yet. What carries the bytes starts slowly, too, and only while there is
+pub(super) const WINDOW_MIN: u64 = 256 << 10;
+/// The window of a peer that has shown nothing yet, unless the configuration says more. What carries the bytes starts slowly, too, and only while there is
 /// always something to send; smaller windows keep it from that where a round trip is long.
-const WINDOW_FIRST: u64 = 512 << 10;
+pub(super) const WINDOW_FIRST: u64 = 512 << 10;
 /// How much faster than the bytes arrive a window grows: it triples with each round trip, so that it stays ahead of what
 /// carries them, which doubles.
 const GROWTH: u64 = 2;
@@ -23,6 +23,8 @@ const SAMPLE: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub(super) struct Pace {
     window: u64,
+    /// At first.
+    window_first: u64,
     window_max: u64,
     /// Verified bytes a second, smoothed; `None` until measured.
     rate: Option<u64>,
@@ -34,9 +36,10 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) const fn new(window_max: u64) -> Self {
+    pub(super) const fn new(window_first: u64, window_max: u64) -> Self {
         Self {
-            window: WINDOW_FIRST,
+            window: window_first,
+            window_first,
             window_max,
             rate: None,
             delay: None,
@@ -52,7 +55,7 @@ impl Pace {
 
     /// Is the peer unproven or so slow that it needs only the smallest window?
     pub(super) const fn is_slow(&self) -> bool {
-        self.window <= WINDOW_MIN || (self.rate.is_none() && self.window <= WINDOW_FIRST)
+        self.window <= WINDOW_MIN || (self.rate.is_none() && self.window <= self.window_first)
     }
 
     /// The size of its next request when `share` is what each active peer could have in flight.

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     FetchConfig, Holdings, PeerKey,
+    pace::Pace,
     progress::PeerBytes,
     shards::{Shards, Slot},
 };
@@ -54,6 +55,7 @@ pub(super) struct Peers {
     slow_in_flight: u64,
     active: u64,
     complete: usize,
+    first_window: u64,
     in_flight_max: u64,
     request_max: u64,
     requests_max: usize,
@@ -73,6 +75,7 @@ impl Peers {
             slow_in_flight: 0,
             active: 0,
             complete: 0,
+            first_window: config.first_window_bytes,
             in_flight_max: config.in_flight_bytes_max,
             request_max: config.request_bytes_max,
             requests_max: config.peer_requests_max,
@@ -120,7 +123,8 @@ impl Peers {
             return;
         }
         let past = self.past.remove(&key).unwrap_or_default();
-        let peer = Peer::new(now, self.in_flight_max, past.failures, past.bytes);
+        let pace = Pace::new(self.first_window, self.in_flight_max);
+        let peer = Peer::new(now, pace, past.failures, past.bytes);
         self.peers.insert(key, peer);
         self.update(key);
     }

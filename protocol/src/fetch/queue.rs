@@ -68,6 +68,8 @@ pub(super) struct Queue {
     shards: usize,
     /// Where this node goes on among equals.
     here: usize,
+    /// The same among shards that readers wait for: each has its turn.
+    here_urgent: usize,
     /// The last run of shards that nobody claimed.
     run: Range<usize>,
     /// Somebody else is on the same way: go on elsewhere.
@@ -97,6 +99,7 @@ impl Queue {
             levels: (0..LEVELS).map(|_| Bits::new(shards)).collect(),
             shards,
             here,
+            here_urgent: 0,
             run: here..here,
             leave: false,
             draws: spread(seed ^ 1),
@@ -133,12 +136,13 @@ impl Queue {
         Cursor {
             crowded,
             levels: 0,
-            start: self.here,
+            start: self.here_urgent,
             walked: 0,
         }
     }
 
-    /// This node asks for a shard that nobody claims. It goes on with the next small one, or, if
+    /// This node asks for a shard. Of those that readers wait for the next one has its turn then. Of one that nobody
+    /// claims it goes on with the next small one, or, if
     /// others claim that, somewhere else: what follows behind others' shards is what they ask for at
     /// this moment. Large ones need no order.
     pub(super) fn took(
@@ -148,14 +152,18 @@ impl Queue {
         is_small: bool,
         steps: &mut u64,
     ) {
-        if level != Some(Level::UNCLAIMED) {
-            return;
-        }
-        self.here = if slot.at() + 1 < self.shards {
+        let next = if slot.at() + 1 < self.shards {
             slot.at() + 1
         } else {
             0
         };
+        if level == Some(Level::URGENT) {
+            self.here_urgent = next;
+        }
+        if level != Some(Level::UNCLAIMED) {
+            return;
+        }
+        self.here = next;
         let Some(unclaimed) = self.levels.get(Level::UNCLAIMED.at()) else {
             return;
         };

@@ -48,10 +48,10 @@ pub(super) type Rank = (u32, u64, PeerKey);
 
 impl Peer {
     /// One that has just joined, with what is remembered of it.
-    pub(super) fn new(now: Time, window_max: u64, failures: u32, bytes: PeerBytes) -> Self {
+    pub(super) fn new(now: Time, pace: Pace, failures: u32, bytes: PeerBytes) -> Self {
         Self {
             claims: Claims::default(),
-            pace: Pace::new(window_max),
+            pace,
             in_flight: 0,
             requests: BTreeSet::new(),
             bytes,

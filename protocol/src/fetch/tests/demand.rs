@@ -160,3 +160,42 @@ fn what_is_on_its_way_is_not_asked_for_again_for_a_second_reader() {
     assert_eq!(fetch.poll(), None);
     assert_eq!(fetch.audit(), Ok(()));
 }
+
+#[test]
+fn each_file_that_readers_wait_for_has_its_turn() {
+    let mut fetch = fetch(50 * MIB);
+    let shards = [1, 5, 9, 200].map(ShardIndex);
+    for shard in shards {
+        fetch.handle(Time::ZERO, Input::Add(spec(shard, 50 * MIB)));
+    }
+    // The first one is read far ahead, and its reader goes on whenever something came.
+    let mut seen = Vec::new();
+    for round in 0..40 {
+        for shard in shards {
+            let (first, count) = (round * 8, if shard == shards[0] { 1000 } else { 32 });
+            let groups = GroupRange { first, count };
+            fetch.handle(Time::ZERO, Input::Prioritise { shard, groups });
+        }
+        let Some(Output::Request { request, items, .. }) = fetch.poll() else {
+            continue;
+        };
+        for Item { shard, groups } in items {
+            seen.push(shard);
+            let bytes = groups.count;
+            let verified = Input::Verified {
+                request,
+                shard,
+                groups,
+                bytes,
+            };
+            fetch.handle(Time::ZERO, verified);
+        }
+        let end = End::Done;
+        fetch.handle(Time::ZERO, Input::Ended { request, end });
+    }
+    for shard in shards {
+        let turns = seen.iter().filter(|seen| **seen == shard).count();
+        assert!(turns * 8 > seen.len(), "{shard:?} had {turns} of {seen:?}");
+    }
+    assert_eq!(fetch.audit(), Ok(()));
+}

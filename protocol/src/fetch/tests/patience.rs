@@ -173,7 +173,7 @@ fn when_two_peers_are_quiet_a_third_is_asked() {
 
 #[test]
 fn a_busy_peer_is_asked_for_half() {
-    let mut pace = Pace::new(8 * MIB);
+    let mut pace = Pace::new(MIB / 2, 8 * MIB);
     pace.verified(Time::ZERO, 4 * MIB);
     let before = pace.window();
     pace.busy();
