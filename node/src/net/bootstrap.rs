@@ -25,7 +25,7 @@ pub(super) struct Bootstrap {
     named: Option<PeerId>,
     /// Who is there, once known.
     peer: Option<PeerId>,
-    /// Where the host's name led to the last time.
+    /// Where the host's name led to the last time; an address without a name is its own.
     resolved: Vec<Multiaddr>,
     next_try: Instant,
     /// Time until the try after the next: doubles while nobody is there.
@@ -35,11 +35,22 @@ pub(super) struct Bootstrap {
 impl Bootstrap {
     pub(super) fn new(addr: &Multiaddr) -> Self {
         let named = peer_in(addr);
+        let addr = without_peer(addr);
+        let is_host = |part| {
+            matches!(
+                part,
+                Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_)
+            )
+        };
+        let resolved = match addr.iter().any(is_host) {
+            true => Vec::new(),
+            false => vec![addr.clone()],
+        };
         Self {
-            addr: without_peer(addr),
+            addr,
             named,
             peer: named,
-            resolved: Vec::new(),
+            resolved,
             next_try: Instant::now(),
             pause: BOOTSTRAP_PAUSE_MIN,
         }
@@ -72,10 +83,21 @@ impl Task {
             return;
         };
         bootstrap.resolved.clone_from(&addrs);
+        let peer = bootstrap.peer;
+        // All addresses of a peer are dialled together, or the first dial alone says over what it is reached.
+        let addrs: Vec<Multiaddr> = match peer {
+            Some(_) => self
+                .bootstrap
+                .iter()
+                .filter(|known| known.peer == peer)
+                .flat_map(|known| known.resolved.clone())
+                .collect(),
+            None => addrs,
+        };
         for addr in &addrs {
             self.policy.trust(addr);
         }
-        let dials = match bootstrap.peer {
+        let dials = match peer {
             Some(peer) => vec![
                 DialOpts::peer_id(peer)
                     .condition(PeerCondition::DisconnectedAndNotDialing)

@@ -4,7 +4,8 @@ use futures::{
     AsyncReadExt, AsyncWriteExt, FutureExt,
     future::{join_all, select_all},
 };
-use tokio::time::Instant;
+use libp2p::Multiaddr;
+use tokio::time::{Duration, Instant, sleep};
 
 use super::{DEADLINE, QUIC, TCP, addr_of, ask, config, echo, start, within};
 use crate::net::{ConnectError, NetEvent, OpenError, PeerAddr, StreamProtocol};
@@ -85,6 +86,36 @@ async fn tcp_is_chosen_before_quic() {
             .all(|addr| addr.to_string().contains("/tcp/")),
         "{info:?}"
     );
+}
+
+#[tokio::test]
+async fn a_bootstrap_peer_with_two_addresses_is_reached_over_tcp_whichever_is_first() {
+    let (a, _a) = start(config(1, &[TCP, QUIC])).await;
+    let peer = format!("/p2p/{}", a.peer_id());
+    let addrs = a.listen_addrs().await.into_iter();
+    let mut named: Vec<Multiaddr> = addrs
+        .map(|addr| match addr.to_string().ends_with(&peer) {
+            true => addr,
+            false => format!("{addr}{peer}").parse().unwrap(),
+        })
+        .collect();
+    for seed in 2..8 {
+        named.reverse();
+        let mut config = config(seed, &[TCP, QUIC]);
+        config.bootstrap = named.clone();
+        let (b, _b) = start(config).await;
+        let connected = async {
+            loop {
+                if let Some(peer) = b.peers().await.into_iter().next() {
+                    return peer;
+                }
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let peer = within("the bootstrap peer", connected).await;
+        let is_tcp = |addr: &Multiaddr| addr.to_string().contains("/tcp/");
+        assert!(peer.addresses.iter().all(is_tcp), "{peer:?}");
+    }
 }
 
 #[tokio::test]
