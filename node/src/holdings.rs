@@ -5,8 +5,15 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use opendag_protocol::{ManifestId, table::ShardIndex, wire::GroupRanges};
-use tokio::sync::watch;
+use opendag_protocol::{
+    ManifestId,
+    table::ShardIndex,
+    wire::{GroupRange, GroupRanges},
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// What readers ask of one fetch and is not handled yet: full means that readers wait.
+const URGENT_WAITING_MAX: usize = 256;
 
 /// The version of the news of a session that has ended.
 const ENDED: u64 = u64::MAX;
@@ -48,6 +55,16 @@ pub(crate) struct Session {
     sharing: Sharing,
     state: Mutex<State>,
     version: watch::Sender<u64>,
+    urgent: mpsc::Sender<Urgent>,
+}
+
+/// A reader waits for groups of a version that is being fetched.
+#[derive(Debug)]
+pub(crate) struct Urgent {
+    pub(crate) shard: ShardIndex,
+    pub(crate) groups: GroupRange,
+    /// Will they come?
+    pub(crate) answer: oneshot::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +98,12 @@ impl Sessions {
         session.filter(|session| session.sharing != Sharing::None)
     }
 
+    /// The running fetch of a version, if readers can have what it has: none while only readers themselves want it.
+    pub(crate) fn fetch_of(&self, manifest: &ManifestId) -> Option<Arc<Session>> {
+        let session = self.lock().get(manifest).cloned();
+        session.filter(|session| session.sharing == Sharing::Seed)
+    }
+
     /// Begins a session, or `None` if that version is being fetched already.
     pub(crate) fn begin(&self, manifest: ManifestId, sharing: Sharing) -> Option<Running> {
         let mut sessions = self.lock();
@@ -90,7 +113,9 @@ impl Sessions {
             }
             running.version.send_replace(ENDED);
         }
+        let (urgent, asked) = mpsc::channel(URGENT_WAITING_MAX);
         let session = Arc::new(Session {
+            urgent,
             sharing,
             state: Mutex::default(),
             version: watch::Sender::new(0),
@@ -101,6 +126,7 @@ impl Sessions {
             sessions: self.clone(),
             manifest,
             session,
+            asked,
         })
     }
 
@@ -129,6 +155,14 @@ pub(crate) struct Running {
     sessions: Sessions,
     manifest: ManifestId,
     session: Arc<Session>,
+    asked: mpsc::Receiver<Urgent>,
+}
+
+impl Running {
+    /// What a reader waits for next. Safe to cancel.
+    pub(crate) async fn urgent(&mut self) -> Option<Urgent> {
+        self.asked.recv().await
+    }
 }
 
 impl std::ops::Deref for Running {
@@ -177,6 +211,25 @@ impl Session {
         }
     }
 
+    /// Are these groups here, to be read?
+    pub(crate) fn has(&self, shard: ShardIndex, groups: GroupRange) -> bool {
+        let state = self.lock();
+        let of_partial = || state.partial.get(&shard);
+        state.has_done(shard) || of_partial().is_some_and(|here| here.contains_all(groups))
+    }
+
+    /// A reader waits for these groups: will the fetch bring them next?
+    pub(crate) async fn hurry(&self, shard: ShardIndex, groups: GroupRange) -> bool {
+        let (answer, comes) = oneshot::channel();
+        let urgent = Urgent {
+            shard,
+            groups,
+            answer,
+        };
+        // Who has ended brings nothing.
+        self.urgent.send(urgent).await.is_ok() && comes.await.unwrap_or(false)
+    }
+
     /// Tells when something changed.
     pub(crate) fn watch(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
@@ -222,6 +275,13 @@ impl Session {
 }
 
 impl State {
+    fn has_done(&self, shard: ShardIndex) -> bool {
+        let (word, bit) = (shard.0 / u64::BITS, shard.0 % u64::BITS);
+        let word = usize::try_from(word).ok();
+        let word = word.and_then(|at| self.is_done.get(at));
+        word.is_some_and(|word| word & (1 << bit) != 0)
+    }
+
     fn add(&mut self, shard: ShardIndex) {
         let (word, bit) = (shard.0 / u64::BITS, shard.0 % u64::BITS);
         let word = usize::try_from(word).unwrap_or(usize::MAX);

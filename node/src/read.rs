@@ -5,15 +5,20 @@
 //! reader wants it (`fetch/on_demand`), through the [`Cache`]. Every byte is verified on its way out.
 
 mod cache;
+mod fresh;
+mod joined;
 mod stream;
 mod version;
+mod window;
 
 use std::{
     collections::BTreeMap,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use libp2p::PeerId;
 use opendag_protocol::{ManifestId, RecordId};
 use tokio::{sync::mpsc, time::Instant};
 
@@ -24,15 +29,18 @@ pub(crate) use self::{
 };
 use crate::{
     fork,
+    net::Net,
     node::Shared,
     report::Reporter,
-    resolve::{self, Wish},
+    resolve::{self, ResolveError, Search, Wish},
 };
 
 /// Versions at hand: an index of a table each, some pages, perhaps a swarm.
 const VERSIONS_MAX: usize = 64;
 /// So long a dataset's newest version is taken from what is known here before the network is asked again.
 const NEWEST_FOR: Duration = Duration::from_secs(60);
+/// Readers are told to come again for so long after peers gave anything; then that nobody has it.
+const HOPE: Duration = Duration::from_secs(60);
 
 /// Why something cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +73,18 @@ pub(crate) enum ReadFault {
 }
 
 impl ReadFault {
+    /// What is told who waited in vain for `what`, when peers gave anything last so long ago.
+    fn waited(ago: Duration, what: &str, waits_for: String) -> Self {
+        match ago < HOPE {
+            true => Self::NotYet { waits_for },
+            false => Self::Nobody {
+                what: what.to_owned(),
+                waits_for,
+                waited: ago,
+            },
+        }
+    }
+
     fn failed(error: &dyn std::fmt::Display) -> Self {
         tracing::warn!(%error, "a reader cannot be served");
         Self::Failed
@@ -113,15 +133,41 @@ impl Readers {
                 }
                 version
             }
-            None => ask(shared, id, within).await.ok_or(ReadFault::Unknown)?,
+            None => return self.find(shared, id, within).await,
         };
-        let version = match exact || RecordId::from(version.id) == id {
-            true => version,
-            false => {
-                fork::undisputed(shared, version).map_err(|error| ReadFault::failed(&error))?
+        self.open(shared, undisputed(shared, id, version)?).await
+    }
+
+    /// Finds what is not known here. Its description is got while others are still asked for a newer
+    /// version.
+    async fn find(
+        &self,
+        shared: &Arc<Shared>,
+        id: RecordId,
+        within: Duration,
+    ) -> Result<Arc<ReadVersion>, ReadFault> {
+        let not_found = |error: ResolveError| {
+            tracing::debug!(%id, %error, "a reader's dataset was not found");
+            ReadFault::Unknown
+        };
+        let net = shared
+            .net()
+            .await
+            .map_err(|error| ReadFault::failed(&error))?;
+        let mut search = search(shared, &net, id, within).await.map_err(not_found)?;
+        let mut version = search.found().await.map_err(not_found)?;
+        loop {
+            let found = version.id;
+            let opened = self.open_from(shared, version, search.answered());
+            let newer = search.newer(found);
+            match beside(newer, opened.prepare()).await.map_err(not_found)? {
+                Some(newer) => version = newer,
+                None => {
+                    let version = undisputed(shared, id, opened.version().clone())?;
+                    return self.open(shared, version).await;
+                }
             }
-        };
-        self.open(shared, version).await
+        }
     }
 
     /// A version that is known here, ready to be read.
@@ -130,18 +176,22 @@ impl Readers {
         shared: &Arc<Shared>,
         version: resolve::Version,
     ) -> Result<Arc<ReadVersion>, ReadFault> {
-        let id = version.id;
-        let now = Instant::now();
-        if let Some((used, version)) = self.versions().get_mut(&id) {
-            *used = now;
-            return Ok(version.clone());
-        }
-        let opened = Arc::new(ReadVersion::new(
-            shared.clone(),
-            self.cache.clone(),
-            version,
-        ));
+        Ok(self.open_from(shared, version, &[]))
+    }
+
+    /// The same; these peers told of it.
+    fn open_from(
+        &self,
+        shared: &Arc<Shared>,
+        version: resolve::Version,
+        told: &[PeerId],
+    ) -> Arc<ReadVersion> {
+        let (id, now) = (version.id, Instant::now());
         let mut versions = self.versions();
+        if let Some((used, version)) = versions.get_mut(&id) {
+            *used = now;
+            return version.clone();
+        }
         if versions.len() >= VERSIONS_MAX
             && let Some(oldest) = versions
                 .iter()
@@ -150,8 +200,15 @@ impl Readers {
         {
             versions.remove(&oldest);
         }
-        let (_, version) = versions.entry(id).or_insert((now, opened));
-        Ok(version.clone())
+        let (shared, cache) = (shared.clone(), self.cache.clone());
+        let opened = Arc::new(ReadVersion::new(shared, cache, (version, told.to_vec())));
+        versions.insert(id, (now, opened.clone()));
+        opened
+    }
+
+    /// What was read before.
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
     }
 
     /// Makes durable what was read. Blocks.
@@ -173,18 +230,71 @@ impl Readers {
     }
 }
 
-/// Asks the network for the version that an id means.
-async fn ask(shared: &Arc<Shared>, id: RecordId, within: Duration) -> Option<resolve::Version> {
-    let net = shared.net().await.ok()?;
+/// The version itself if the id names exactly it, else one that its publisher did not contradict.
+fn undisputed(
+    shared: &Shared,
+    id: RecordId,
+    version: resolve::Version,
+) -> Result<resolve::Version, ReadFault> {
+    match RecordId::from(version.id) == id {
+        true => Ok(version),
+        false => fork::undisputed(shared, version).map_err(|error| ReadFault::failed(&error)),
+    }
+}
+
+/// Looks whether the network knows a newer version; what it learns stays.
+async fn ask(shared: &Arc<Shared>, id: RecordId, within: Duration) {
+    let Ok(net) = shared.net().await else { return };
+    let asked = async {
+        let mut search = search(shared, &net, id, within).await?;
+        let version = search.found().await?;
+        search.newest(version).await
+    };
+    if let Err(error) = asked.await {
+        tracing::debug!(%id, %error, "no newer version was looked for");
+    }
+}
+
+async fn search(
+    shared: &Arc<Shared>,
+    net: &Net,
+    id: RecordId,
+    within: Duration,
+) -> Result<Search, ResolveError> {
     let wish = Wish {
         id,
         hints: Vec::new(),
     };
     // Nobody listens to how it goes.
     let (events, _) = mpsc::channel(1);
-    let report = Reporter::new(events);
-    let found = resolve::resolve(shared, &net, &wish, within, &report).await;
-    found
-        .inspect_err(|error| tracing::debug!(%id, %error, "a reader's dataset was not found"))
-        .ok()
+    Search::start(shared, net, &wish, within, &Reporter::new(events)).await
+}
+
+/// What `first` answers; `second` runs beside it, and is given up with it.
+async fn beside<T>(first: impl Future<Output = T>, second: impl Future<Output = ()>) -> T {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    tokio::select! {
+        answer = &mut first => return answer,
+        () = &mut second => {}
+    }
+    first.await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_hope_for_a_minute_after_peers_gave_anything() {
+        let told = |secs| {
+            let waits_for = "peers that hold this version".to_owned();
+            ReadFault::waited(Duration::from_secs(secs), "the bytes of x", waits_for)
+        };
+        assert!(matches!(told(0), ReadFault::NotYet { .. }));
+        assert!(matches!(told(59), ReadFault::NotYet { .. }));
+        assert_eq!(
+            told(61).to_string(),
+            "no peer has given the bytes of x for 61 s; this node waits for peers that hold this version"
+        );
+    }
 }

@@ -1,11 +1,12 @@
-//! Preparing a fetch: space, place, working files, and what other versions on this node have already.
+//! Preparing a fetch: space, place, working files, and what other versions on this node, or the cache, have already.
 
 use std::sync::Arc;
 
 use opendag_protocol::{
+    Hash,
     fetch::ShardSpec,
     table::ShardIndex,
-    wire::{GroupRange, groups_in},
+    wire::{GroupRange, GroupRanges, groups_in},
 };
 
 use super::{
@@ -41,7 +42,8 @@ pub(super) struct Begun {
     pub(super) to_fetch_bytes: u64,
 }
 
-/// Opens working files, and takes from other versions what they have whole. Blocks.
+/// Opens working files, and takes from other versions what they have whole, and from the cache what it has.
+/// Blocks.
 pub(super) fn begin(shared: &Shared, writer: &Writer) -> Result<Begun, FetchError> {
     let mut shards = writer.begin()?;
     let mut here = Vec::new();
@@ -134,29 +136,59 @@ fn check_space(plan: &Plan, target: &Target) -> Result<(), FetchError> {
     Ok(())
 }
 
-/// Takes from other versions on this node what they have of a shard. What fails comes from peers.
+/// Takes from other versions on this node, and from the cache, what they have of a shard. What fails comes
+/// from peers.
 fn reuse(
     shared: &Shared,
     writer: &Writer,
     spec: &mut ShardSpec,
 ) -> Result<Vec<ShardIndex>, FetchError> {
-    let mut placed = Vec::new();
     let Some(hash) = writer.hash(spec.shard) else {
-        return Ok(placed);
+        return Ok(Vec::new());
     };
-    if !shared.store.has_shard(hash)? {
+    let missing = spec.have.missing_within(groups_in(spec.size));
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    if shared.store.has_shard(hash)? {
+        let size = spec.size;
+        let read = |piece| shared.store.read_bao(hash, Some(size), piece).ok();
+        return copy(writer, (hash, spec), &missing, read);
+    }
+    match shared.readers.cache().find(hash, spec.size) {
+        Ok(Some(cached)) => {
+            let here = cached.have().intersect(&missing);
+            copy(writer, (hash, spec), &here, |piece| {
+                cached.read_bao(piece).ok()
+            })
+        }
+        Ok(None) => Ok(Vec::new()),
+        Err(error) => {
+            tracing::warn!(%error, "a fetch cannot use what was read before");
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// Copies groups of a shard as long as `read` gives them, as a peer would.
+fn copy(
+    writer: &Writer,
+    (hash, spec): (Hash, &mut ShardSpec),
+    groups: &GroupRanges,
+    read: impl Fn(GroupRange) -> Option<Vec<u8>>,
+) -> Result<Vec<ShardIndex>, FetchError> {
+    let mut placed = Vec::new();
+    let all = groups_in(spec.size);
+    let is_large = spec.size > super::writer::SMALL_BYTES_MAX;
+    if !is_large && groups.len_groups() < all {
+        // A part of a small shard is not kept.
         return Ok(placed);
     }
-    let groups = groups_in(spec.size);
-    let step = if spec.size > super::writer::SMALL_BYTES_MAX {
-        COPY_GROUPS
-    } else {
-        groups.max(1)
-    };
-    for range in spec.have.missing_within(groups).iter().collect::<Vec<_>>() {
+    let step = if is_large { COPY_GROUPS } else { all.max(1) };
+    for range in groups.iter() {
         let mut first = range.first;
         while let Some(piece) = GroupRange::between(first, range.end().min(first + step)) {
-            let Ok(encoded) = shared.store.read_bao(hash, Some(spec.size), piece) else {
+            let Some(encoded) = read(piece) else {
                 return Ok(placed);
             };
             let mut decoder = PieceDecoder::new(hash, Expect::Size(spec.size), piece);

@@ -41,7 +41,7 @@ use super::{
 };
 use crate::{
     ask::AskError,
-    holdings::Running,
+    holdings::{Running, Urgent},
     net::Net,
     node::Shared,
     ops::Event,
@@ -175,6 +175,7 @@ impl Session {
                     self.all_arrived();
                 }
                 Some(ended) = self.transfers.join_next_with_id() => self.ended(ended)?,
+                Some(urgent) = self.parts.running.urgent() => self.hurry(urgent),
                 synced = async { self.syncing.as_mut()?.await.ok() }, if self.syncing.is_some() => {
                     self.syncing = None;
                     self.synced(&synced.unwrap_or(Err(WriteError::Stopped))?);
@@ -197,6 +198,22 @@ impl Session {
         while let Ok(arrived) = self.arrived.try_recv() {
             self.arrived(arrived);
         }
+    }
+
+    /// A reader waits: what it waits for comes next, if it is a part of this fetch.
+    fn hurry(&mut self, urgent: Urgent) {
+        let Urgent {
+            shard,
+            groups,
+            answer,
+        } = urgent;
+        // Spans are not what a reader can read.
+        let comes = self.parts.spans.is_none() && self.parts.fetch.has_shard(shard);
+        if comes {
+            self.handle(Input::Prioritise { shard, groups });
+        }
+        // A reader that left needs no answer.
+        let _ = answer.send(comes);
     }
 
     /// Tells whoever listens of the small files that can be read here by now.

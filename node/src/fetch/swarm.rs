@@ -12,7 +12,11 @@ use opendag_protocol::{
     table::ShardIndex,
     wire::{GroupRanges, HoldingsRequest, HoldingsUpdate},
 };
-use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::Instant,
+};
 
 use crate::{
     ask,
@@ -75,6 +79,22 @@ impl News {
             Self::Complete(peer) | Self::Shards { peer, .. } | Self::Partial { peer, .. } => {
                 Some(*peer)
             }
+        }
+    }
+
+    /// Keeps a list of who may give descriptions: peers that hold something, as long as they are here, before those
+    /// that may.
+    pub(super) fn note_describers(&self, peers: &watch::Sender<Vec<PeerId>>) {
+        match self {
+            Self::Joined(peer) => drop(peers.send_if_modified(|peers| {
+                let is_new = !peers.contains(peer);
+                if is_new {
+                    peers.insert(0, *peer);
+                }
+                is_new
+            })),
+            Self::Left(peer) => peers.send_modify(|peers| peers.retain(|known| known != peer)),
+            Self::Nothing(_) | Self::Complete(_) | Self::Shards { .. } | Self::Partial { .. } => {}
         }
     }
 }

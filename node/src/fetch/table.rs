@@ -41,8 +41,12 @@ use crate::{
 const PAGES_AT_ONCE: usize = 8;
 /// A peer that does not give a description within this is not the only one that is asked for it.
 const LATE: Duration = Duration::from_secs(1);
+/// The same for a description that a reader waits for,
+const READER_LATE: Duration = Duration::from_millis(250);
+/// and how many are asked for it at once.
+const READER_AT_ONCE: usize = 3;
 /// When all peers failed, they are asked again after this.
-const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN: Duration = Duration::from_millis(500);
 /// News of the swarm that are kept while the table is got; the rest waits in the swarm's queue.
 const NEWS_KEPT_MAX: usize = 4096;
 
@@ -79,6 +83,8 @@ impl Describe {
                 net: net.clone(),
                 peers: known,
                 added: Arc::default(),
+                late: LATE,
+                at_once: 2,
             },
             peers,
             swarm,
@@ -131,20 +137,10 @@ impl Describe {
 
     fn note(&mut self, news: Option<News>) -> Result<(), FetchError> {
         let news = news.ok_or(FetchError::Cancelled)?;
+        news.note_describers(&self.peers);
         match &news {
-            News::Joined(peer) => {
-                self.joined.push(*peer);
-                self.peers.send_modify(|peers| {
-                    if !peers.contains(peer) {
-                        peers.push(*peer);
-                    }
-                });
-            }
-            News::Left(peer) => {
-                self.joined.retain(|known| known != peer);
-                self.peers
-                    .send_modify(|peers| peers.retain(|known| known != peer));
-            }
+            News::Joined(peer) => self.joined.push(*peer),
+            News::Left(peer) => self.joined.retain(|known| known != peer),
             News::Nothing(_) | News::Complete(_) | News::Shards { .. } | News::Partial { .. } => {}
         }
         if self.news.len() < NEWS_KEPT_MAX {
@@ -156,15 +152,43 @@ impl Describe {
 
 /// Where descriptions come from.
 #[derive(Clone)]
-struct Source {
+pub(crate) struct Source {
     shared: Arc<Shared>,
     net: Net,
     peers: watch::Receiver<Vec<PeerId>>,
     /// Was anything kept that is not durable yet?
     added: Arc<AtomicBool>,
+    /// When another peer is asked as well,
+    late: Duration,
+    /// and how many at once at most.
+    at_once: usize,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source")
+            .field("peers", &self.peers)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Source {
+    /// For who waits for an answer: other peers are asked soon as well.
+    pub(crate) fn for_readers(
+        shared: &Arc<Shared>,
+        net: &Net,
+        peers: watch::Receiver<Vec<PeerId>>,
+    ) -> Self {
+        Self {
+            shared: shared.clone(),
+            net: net.clone(),
+            peers,
+            added: Arc::default(),
+            late: READER_LATE,
+            at_once: READER_AT_ONCE,
+        }
+    }
+
     async fn wanted(
         &self,
         fields: &ManifestFields,
@@ -204,9 +228,9 @@ impl Source {
         Ok(wanted)
     }
 
-    /// A description, kept in the store. One peer after the other is asked, and a second one too when an answer takes
-    /// long; `turn` says with whom to begin.
-    async fn blob(mut self, id: BlobId, turn: usize) -> Result<Vec<u8>, FetchError> {
+    /// A description, kept in the store, durable or not. One peer after the other is asked, and others too when an
+    /// answer takes long; `turn` says with whom to begin. Waits for peers: the caller has a deadline.
+    pub(crate) async fn blob(mut self, id: BlobId, turn: usize) -> Result<Vec<u8>, FetchError> {
         if let Some(bytes) = self.shared.store.blob(&id).await? {
             return Ok(bytes);
         }
@@ -221,7 +245,8 @@ impl Source {
                 let net = self.net.clone();
                 asking.spawn(async move { (peer, ask::blob(&net, peer, id).await) });
             }
-            let (nobody, one) = (asking.is_empty(), asking.len() == 1);
+            let nobody = asking.is_empty();
+            let may_ask = !nobody && !late && asking.len() < self.at_once;
             tokio::select! {
                 Some(answer) = asking.join_next() => match answer {
                     Ok((_, Ok(bytes))) => {
@@ -235,7 +260,7 @@ impl Source {
                     Err(_) => {}
                 },
                 changed = self.peers.changed() => changed.map_err(|_| FetchError::Cancelled)?,
-                () = sleep(LATE), if one && !late => late = true,
+                () = sleep(self.late), if may_ask => late = true,
                 // Who had it not, or was busy, may have it now.
                 () = sleep(AGAIN), if nobody => asked.clear(),
             }
@@ -250,25 +275,6 @@ impl Source {
         let mut turns = behind.iter().chain(before);
         turns.find(|peer| !asked.contains(peer)).copied()
     }
-}
-
-/// Gets a description from a peer into the store, if it is not there.
-pub(crate) async fn get(shared: &Shared, net: &Net, peer: PeerId, id: BlobId) -> bool {
-    if matches!(shared.store.blob(&id).await, Ok(Some(_))) {
-        return true;
-    }
-    let got = match ask::blob(net, peer, id).await {
-        Ok(bytes) => shared
-            .store
-            .put_blob(bytes)
-            .await
-            .map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    if let Err(error) = &got {
-        tracing::debug!(%peer, blob = %id, %error, "a peer gave no description");
-    }
-    got.is_ok()
 }
 
 /// The files of a version whose table is here.

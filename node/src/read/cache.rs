@@ -3,31 +3,31 @@
 //! Each file is a partial shard in one folder, by its hash, so that all versions share it. What was read
 //! longest ago goes first; of a file that is being read, what no reader waits for.
 
+mod file;
+
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     os::unix::fs::MetadataExt,
     path::PathBuf,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use opendag_protocol::{
-    Hash,
-    wire::{GroupRange, GroupRanges},
-};
-use tokio::sync::watch;
+use opendag_protocol::Hash;
 
+pub(crate) use self::file::{CachedFile, Interest};
+use super::fresh::Room;
 use crate::{
     disk::{Confined, DiskError},
-    store::{PartialError, PartialShard, Piece, ReadError, Store},
+    store::{PartialShard, Store},
 };
 
 /// Files that are open at once: each takes three descriptors.
 const OPEN_MAX: usize = 256;
 /// When the budget is spent, so much of it is freed at once.
 const FREED_SHARE: u64 = 10;
+/// Bytes of all files that go on to readers out of memory, those that leave now included: of a hundred
+/// slow readers the others read from the disk.
+const FRESH_BYTES_MAX: u64 = 64 << 20;
 /// What a file takes besides its bytes and their proofs.
 const FILE_COST_BYTES: u64 = 4096;
 /// Endings of the working files of a partial shard, the bitmap first: without it the others claim nothing.
@@ -37,11 +37,16 @@ const ENDINGS: [&str; 3] = ["bits", "part", "obao"];
 #[derive(Clone, Debug)]
 pub(crate) struct Cache(Arc<Inner>);
 
+/// Tells a cache that one of its files grew, as long as there is a cache.
+#[derive(Clone, Debug)]
+struct Budget(Weak<Inner>);
+
 #[derive(Debug)]
 struct Inner {
     store: Store,
     folder: PathBuf,
     bytes_max: u64,
+    room: Room,
     state: Mutex<State>,
 }
 
@@ -63,26 +68,6 @@ struct Entry {
     used: u64,
 }
 
-/// A file of the cache that is open.
-///
-/// Invariant: what is in an interest is not freed.
-#[derive(Debug)]
-pub(crate) struct CachedFile {
-    partial: PartialShard,
-    cache: Weak<Inner>,
-    /// Rings when more of it is here.
-    changed: watch::Sender<()>,
-    interests: Mutex<BTreeMap<u64, GroupRange>>,
-    interests_made: AtomicU64,
-}
-
-/// What a reader waits for or is about to read; ends when dropped.
-#[derive(Debug)]
-pub(crate) struct Interest {
-    file: Arc<CachedFile>,
-    id: u64,
-}
-
 impl Cache {
     /// A cache in `folder` of at most `bytes_max`. Nothing is touched before it is used.
     pub(crate) fn new(store: Store, folder: PathBuf, bytes_max: u64) -> Self {
@@ -90,6 +75,7 @@ impl Cache {
             store,
             folder,
             bytes_max,
+            room: Room::new(FRESH_BYTES_MAX),
             state: Mutex::default(),
         }))
     }
@@ -113,20 +99,18 @@ impl Cache {
                 std::io::ErrorKind::NotFound.into(),
             ));
         };
-        let partial = PartialShard::open_cached(&work, hash, size)?;
+        let partial = PartialShard::open(&work, hash, size)?;
         let mut state = inner.state();
         // Another reader may have been faster.
         if let Some(file) = state.touch(hash) {
             return Ok(file);
         }
-        let file = Arc::new(CachedFile {
-            cache: Arc::downgrade(&self.0),
-            changed: watch::Sender::new(()),
-            interests: Mutex::default(),
-            interests_made: AtomicU64::new(0),
+        let file = Arc::new(CachedFile::new(
             partial,
-        });
-        inner.store.add_partial(&file.partial);
+            Budget(Arc::downgrade(&self.0)),
+            inner.room.clone(),
+        ));
+        inner.store.add_partial(file.partial());
         let bytes = file.bytes();
         state.set_bytes(hash, bytes);
         state.files.entry(hash).or_default().open = Some(file.clone());
@@ -136,6 +120,22 @@ impl Cache {
             inner.close(&file);
         }
         Ok(file)
+    }
+
+    /// A file, if any of it is here.
+    ///
+    /// # Errors
+    /// [`DiskError`].
+    pub(crate) fn find(&self, hash: Hash, size: u64) -> Result<Option<Arc<CachedFile>>, DiskError> {
+        let is_here = {
+            let mut state = self.0.state();
+            if state.work.is_none() && !self.0.folder.is_dir() {
+                return Ok(None);
+            }
+            state.begin(&self.0.folder)?;
+            state.files.contains_key(&hash)
+        };
+        is_here.then(|| self.open(hash, size)).transpose()
     }
 
     /// Makes durable what was read, so that it is not fetched again after a restart.
@@ -149,9 +149,17 @@ impl Cache {
                 .collect()
         };
         for file in open {
-            if let Err(error) = file.partial.checkpoint() {
+            if let Err(error) = file.partial().checkpoint() {
                 tracing::warn!(%error, "the cache could not keep a file");
             }
+        }
+    }
+}
+
+impl Budget {
+    fn grown(&self, file: &CachedFile) {
+        if let Some(cache) = self.0.upgrade() {
+            cache.grown(file);
         }
     }
 }
@@ -183,8 +191,8 @@ impl Inner {
         for (hash, open) in freed {
             match (open, &work) {
                 (Some(file), _) => {
-                    self.store.drop_partial(&file.partial);
-                    file.partial.abandon();
+                    self.store.drop_partial(file.partial());
+                    file.partial().abandon();
                 }
                 (None, Some(work)) => remove(work, hash),
                 (None, None) => {}
@@ -197,8 +205,8 @@ impl Inner {
     }
 
     fn close(&self, file: &CachedFile) {
-        self.store.drop_partial(&file.partial);
-        if let Err(error) = file.partial.checkpoint() {
+        self.store.drop_partial(file.partial());
+        if let Err(error) = file.partial().checkpoint() {
             tracing::warn!(%error, "the cache could not keep a file");
         }
     }
@@ -299,100 +307,5 @@ fn remove(work: &Confined, hash: Hash) {
     }
 }
 
-impl CachedFile {
-    /// Its hash.
-    pub(crate) fn hash(&self) -> Hash {
-        self.partial.hash()
-    }
-
-    /// Its size in bytes.
-    pub(crate) fn size(&self) -> u64 {
-        self.partial.size()
-    }
-
-    /// What of it is here.
-    pub(crate) fn have(&self) -> GroupRanges {
-        self.partial.have()
-    }
-
-    /// What of it is not here.
-    pub(crate) fn missing(&self) -> GroupRanges {
-        self.partial.missing()
-    }
-
-    /// Is all of this here?
-    pub(crate) fn has(&self, groups: GroupRange) -> bool {
-        self.partial.have().contains_all(groups)
-    }
-
-    /// Writes a verified piece. Blocks.
-    ///
-    /// # Errors
-    /// [`PartialError`].
-    pub(crate) fn write(&self, piece: &Piece) -> Result<(), PartialError> {
-        self.partial.write(piece)?;
-        self.changed.send_replace(());
-        if let Some(cache) = self.cache.upgrade() {
-            cache.grown(self);
-        }
-        Ok(())
-    }
-
-    /// Reads what is here, verified again. Blocks.
-    ///
-    /// # Errors
-    /// [`ReadError::NotFound`] if it is not here, or not any more.
-    pub(crate) fn read(&self, groups: GroupRange) -> Result<Vec<u8>, ReadError> {
-        self.partial.read_bytes(groups)
-    }
-
-    /// Rings when more is here.
-    pub(crate) fn watch(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
-    }
-
-    /// Somebody is about to read these groups.
-    pub(crate) fn interest(self: &Arc<Self>, groups: GroupRange) -> Interest {
-        let id = self.interests_made.fetch_add(1, Ordering::Relaxed);
-        self.interests().insert(id, groups);
-        Interest {
-            file: self.clone(),
-            id,
-        }
-    }
-
-    fn interests(&self) -> MutexGuard<'_, BTreeMap<u64, GroupRange>> {
-        self.interests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn bytes(&self) -> u64 {
-        let have = self.partial.have().len_bytes(self.size());
-        have + have / 256 + FILE_COST_BYTES
-    }
-
-    /// Frees what no reader waits for.
-    fn forget_unwanted(&self) {
-        let mut unwanted = self.partial.have();
-        for groups in self.interests().values() {
-            unwanted.remove(*groups);
-        }
-        if let Err(error) = self.partial.forget(&unwanted) {
-            tracing::warn!(%error, "the cache could not free a part of a file");
-        }
-    }
-}
-
-impl Interest {
-    /// The reader went on.
-    pub(crate) fn moved(&self, groups: GroupRange) {
-        self.file.interests().insert(self.id, groups);
-    }
-}
-
-impl Drop for Interest {
-    fn drop(&mut self) {
-        self.file.interests().remove(&self.id);
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,7 @@
 //! Reading one file from front to back: what is here at once, the rest as it comes, some of it ahead.
+//!
+//! Each step looks where the next bytes are: on this node, with a running fetch of the version, or with
+//! peers, by way of the cache.
 
 use std::{
     ops::Range,
@@ -14,18 +17,17 @@ use futures::{Stream, stream};
 use opendag_protocol::{Hash, limits::CHUNK_GROUP_BYTES, table::ShardIndex, wire::GroupRange};
 use tokio::time::{Instant, timeout_at};
 
-use super::{CachedFile, ReadFault, ReadVersion, cache::Interest};
-use crate::fetch::on_demand::OnDemand;
+use super::{
+    CachedFile, ReadFault, ReadVersion,
+    cache::Interest,
+    joined::{Joined, Outcome},
+    window::{Ahead, Window},
+};
+use crate::{fetch::on_demand::OnDemand, holdings::Session};
 
-/// Bytes that are read and verified at a time, and held for a reader: many of them fit into memory, and
-/// each costs little beside its verification.
+/// Bytes that are read from the disk and verified at a time, and held for a reader: many of them fit into
+/// memory, and each costs little beside its verification.
 const STEP_BYTES: u64 = 256 * 1024;
-/// The same in chunk groups, and one for a step that begins inside of one.
-const STEP_GROUPS: u64 = STEP_BYTES / CHUNK_GROUP_BYTES + 1;
-/// A reader that goes on in order has so many bytes on their way ahead of it; at first this many,
-const AHEAD_BYTES_MIN: u64 = 1 << 20;
-/// and twice as many with each step, up to this.
-const AHEAD_BYTES_MAX: u64 = 16 << 20;
 /// Numbers of readers, over all versions.
 static READERS: AtomicU64 = AtomicU64::new(0);
 
@@ -36,8 +38,21 @@ pub(crate) struct FileReader {
     shard: ShardIndex,
     hash: Hash,
     size: u64,
-    remote: Option<Remote>,
-    ahead_bytes: u64,
+    source: Source,
+    /// A fetch that does not bring this file.
+    refused: Option<Arc<Session>>,
+    ahead: Ahead,
+}
+
+/// Where the next bytes come from.
+#[derive(Debug)]
+enum Source {
+    /// They may lie on this node.
+    Here,
+    /// A fetch of the version brings them.
+    Fetch(Joined),
+    /// Peers give them, for readers alone.
+    Peers(Remote),
 }
 
 /// What a reader has of a file that is not kept here.
@@ -48,7 +63,16 @@ struct Remote {
     file: Arc<CachedFile>,
     interest: Interest,
     /// What was told last that is wanted.
-    wanted: Option<GroupRange>,
+    told: Option<GroupRange>,
+}
+
+/// A step of a read that goes on to `end`.
+#[derive(Clone, Debug)]
+struct Step {
+    bytes: Range<u64>,
+    groups: GroupRange,
+    end: u64,
+    deadline: Instant,
 }
 
 impl Drop for Remote {
@@ -68,14 +92,15 @@ impl FileReader {
             shard,
             hash,
             size,
-            remote: None,
-            ahead_bytes: AHEAD_BYTES_MIN,
+            source: Source::Here,
+            refused: None,
+            ahead: Ahead::default(),
         }
     }
 
-    /// The bytes of `range`, which lies inside the file, a step at a time.
+    /// The bytes of `range`, which lies inside the file, as they come, in pieces of any size.
     ///
-    /// The first step waits for `first` at most, each later one for `later`; then [`ReadFault::NotYet`] or
+    /// The first ones are waited for `first` at most, later ones for `later`; then [`ReadFault::NotYet`] or
     /// `Nobody` ends the stream.
     pub(crate) fn read(
         self,
@@ -86,43 +111,96 @@ impl FileReader {
         stream::unfold(Some((self, range, first)), move |reading| async move {
             let (mut reader, range, patience) =
                 reading.filter(|(_, range, _)| !range.is_empty())?;
-            let (step, rest) = split(range);
-            match reader.step(step, rest.end, patience).await {
-                Ok(bytes) => Some((Ok(bytes), Some((reader, rest, later)))),
+            match reader.next(&range, patience).await {
+                Ok(bytes) => {
+                    let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                    let rest = range.start.saturating_add(len)..range.end;
+                    Some((Ok(bytes), Some((reader, rest, later))))
+                }
                 Err(fault) => Some((Err(fault), None)),
             }
         })
     }
 
-    /// One step of a read that goes on to `end`.
-    async fn step(
-        &mut self,
-        step: Range<u64>,
-        end: u64,
-        patience: Duration,
-    ) -> Result<Bytes, ReadFault> {
-        let groups = GroupRange::covering(step.start, step.end).ok_or(ReadFault::Failed)?;
-        let cut = |bytes: Vec<u8>| {
-            let skip = usize::try_from(step.start % CHUNK_GROUP_BYTES).unwrap_or(0);
-            let len = usize::try_from(step.end - step.start).unwrap_or(usize::MAX);
-            let bytes = Bytes::from(bytes);
-            let end = skip.saturating_add(len);
-            (end <= bytes.len())
-                .then(|| bytes.slice(skip..end))
-                .ok_or(ReadFault::Failed)
-        };
-        if self.remote.is_none() {
-            if let Some(bytes) = self.kept(groups).await? {
-                return cut(bytes);
+    /// The next bytes of a range, at least one.
+    async fn next(&mut self, range: &Range<u64>, patience: Duration) -> Result<Bytes, ReadFault> {
+        let step = Step::new(range, patience).ok_or(ReadFault::Failed)?;
+        let bytes = loop {
+            self.turn_to_fetch(&step);
+            match &mut self.source {
+                Source::Here => {
+                    if let Some(bytes) = self.here(step.groups).await? {
+                        return step.cut(bytes);
+                    }
+                    self.source = match self.fetch() {
+                        Some(fetch) => Source::Fetch(Joined::new(fetch)),
+                        None => Source::Peers(self.begin(step.groups).await?),
+                    };
+                }
+                Source::Fetch(joined) => {
+                    let window = self.ahead.window(step.groups, step.bytes.start, step.end);
+                    let store = &self.version.shared().store;
+                    let of = (self.shard, self.hash);
+                    let read = joined.read(store, of, (step.groups, window), step.deadline);
+                    match read.await? {
+                        Outcome::Bytes(bytes) => break step.cut(bytes)?,
+                        Outcome::Ended => self.source = Source::Here,
+                        Outcome::Refused => {
+                            self.refused = Some(joined.fetch().clone());
+                            self.source = Source::Peers(self.begin(step.groups).await?);
+                        }
+                        Outcome::TooLate => {
+                            let waits_for = "the running fetch of this version".to_owned();
+                            return Err(self.waited(&step, waits_for));
+                        }
+                    }
+                }
+                Source::Peers(remote) => {
+                    let window = self.ahead.window(step.groups, step.bytes.start, step.end);
+                    match remote.read(self.shard, &step, window).await? {
+                        Some(bytes) => break bytes,
+                        None => {
+                            let waits_for = remote.on_demand.waits_for();
+                            let waits_for = waits_for.unwrap_or_else(|| "peers that answer".into());
+                            return Err(self.waited(&step, waits_for));
+                        }
+                    }
+                }
             }
-            self.remote = Some(self.begin(groups).await?);
+        };
+        self.version.moved();
+        self.ahead.grow();
+        Ok(bytes)
+    }
+
+    fn waited(&self, step: &Step, waits_for: String) -> ReadFault {
+        let from = step.bytes.start;
+        let what = format!("the bytes of {} from {from} on", self.hash);
+        self.version.waited(&what, waits_for)
+    }
+
+    /// The running fetch of the version, unless it does not bring this file.
+    fn fetch(&self) -> Option<Arc<Session>> {
+        let refused = |fetch: &Arc<Session>| {
+            self.refused
+                .as_ref()
+                .is_some_and(|refused| Arc::ptr_eq(refused, fetch))
+        };
+        self.version.fetch().filter(|fetch| !refused(fetch))
+    }
+
+    /// A fetch that began after this reader brings what the cache does not have.
+    fn turn_to_fetch(&mut self, step: &Step) {
+        if let Source::Peers(remote) = &self.source
+            && let Some(fetch) = self.fetch()
+            && !remote.has(step)
+        {
+            self.source = Source::Fetch(Joined::new(fetch));
         }
-        let bytes = self.remote(groups, (step.start, end), patience).await?;
-        cut(bytes)
     }
 
     /// Reads what lies on this node; `None` if it does not, or not unchanged.
-    async fn kept(&self, groups: GroupRange) -> Result<Option<Vec<u8>>, ReadFault> {
+    async fn here(&self, groups: GroupRange) -> Result<Option<Vec<u8>>, ReadFault> {
         let (store, hash) = (self.version.shared().store.clone(), self.hash);
         let read = tokio::task::spawn_blocking(move || {
             let is_here = store.has_shard(hash).unwrap_or(false);
@@ -146,83 +224,84 @@ impl FileReader {
             id: READERS.fetch_add(1, Ordering::Relaxed),
             on_demand,
             interest: file.interest(groups),
-            wanted: None,
+            told: None,
             file,
         })
-    }
-
-    /// Waits for a step, with some more on its way, and reads it.
-    async fn remote(
-        &mut self,
-        groups: GroupRange,
-        (start, end): (u64, u64),
-        patience: Duration,
-    ) -> Result<Vec<u8>, ReadFault> {
-        let Some(remote) = &mut self.remote else {
-            return Err(ReadFault::Failed);
-        };
-        let began = Instant::now();
-        let deadline = began + patience;
-        let mut changed = remote.file.watch();
-        loop {
-            let ahead = start.saturating_add(self.ahead_bytes).min(end);
-            let window = GroupRange::covering(start, ahead.max(start + 1)).unwrap_or(groups);
-            let window =
-                GroupRange::between(window.first, window.end().max(groups.end())).unwrap_or(groups);
-            remote.want(self.shard, window).await;
-            changed.mark_unchanged();
-            if remote.file.has(groups) {
-                let file = remote.file.clone();
-                let read = tokio::task::spawn_blocking(move || file.read(groups));
-                let read = read.await.map_err(|error| ReadFault::failed(&error))?;
-                match read {
-                    Ok(bytes) => {
-                        self.version.moved();
-                        self.ahead_bytes = (self.ahead_bytes * 2).min(AHEAD_BYTES_MAX);
-                        return Ok(bytes);
-                    }
-                    // Freed or changed in between: it is asked for again.
-                    Err(error) => {
-                        tracing::debug!(%error, "a part of the cache is read again");
-                        remote.wanted = None;
-                    }
-                }
-            }
-            if timeout_at(deadline, changed.changed()).await.is_err() {
-                let outlook = remote.on_demand.outlook().borrow().clone();
-                let waits_for = outlook
-                    .waits_for
-                    .unwrap_or_else(|| "peers that answer".to_owned());
-                let what = format!("the bytes of {} from {start} on", remote.file.hash());
-                return Err(self.version.waited(&what, waits_for));
-            }
-        }
     }
 }
 
 impl Remote {
-    /// Tells what is wanted now, unless at least half of that was told before: not every step is worth a
-    /// word.
-    async fn want(&mut self, shard: ShardIndex, window: GroupRange) {
-        self.interest.moved(window);
-        let is_told = self.wanted.is_some_and(|told| {
-            let enough = window
-                .end()
-                .min(window.first + window.count.div_ceil(2).max(STEP_GROUPS));
-            told.first <= window.first && enough <= told.end()
-        });
-        if !is_told {
-            self.wanted = Some(window);
+    /// Can a step be read at once?
+    fn has(&self, step: &Step) -> bool {
+        self.file.fresh(&step.bytes).is_some() || self.file.has(step.groups)
+    }
+
+    /// Waits for a step, with the rest of the window on its way; `None`: it did not come in time.
+    async fn read(
+        &mut self,
+        shard: ShardIndex,
+        step: &Step,
+        window: Window,
+    ) -> Result<Option<Bytes>, ReadFault> {
+        let mut changed = self.file.watch();
+        loop {
+            self.want(shard, window).await;
+            changed.mark_unchanged();
+            // What came just now needs no disk, and may reach further than the step.
+            if let Some(bytes) = self.file.fresh(&(step.bytes.start..step.end)) {
+                return Ok(Some(bytes));
+            }
+            if self.file.has(step.groups) {
+                let (file, groups) = (self.file.clone(), step.groups);
+                let read = tokio::task::spawn_blocking(move || file.read(groups));
+                match read.await.map_err(|error| ReadFault::failed(&error))? {
+                    Ok(bytes) => return step.cut(bytes).map(Some),
+                    // Freed or changed in between: it is asked for again.
+                    Err(error) => {
+                        tracing::debug!(%error, "a part of the cache is read again");
+                        self.told = None;
+                    }
+                }
+            }
+            if timeout_at(step.deadline, changed.changed()).await.is_err() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Tells what is wanted now, if not enough of it was told before.
+    async fn want(&mut self, shard: ShardIndex, window: Window) {
+        self.interest.moved(window.groups());
+        if !window.is_told(self.told) {
+            self.told = Some(window.groups());
             self.on_demand
-                .want(self.id, (shard, &self.file), window)
+                .want(self.id, (shard, &self.file), window.groups())
                 .await;
         }
     }
 }
 
-/// The next step, up to a multiple of its size, and what remains.
-fn split(range: Range<u64>) -> (Range<u64>, Range<u64>) {
-    let boundary = (range.start / STEP_BYTES + 1).saturating_mul(STEP_BYTES);
-    let middle = boundary.min(range.end);
-    (range.start..middle, middle..range.end)
+impl Step {
+    /// The first step of a range, up to a multiple of its size.
+    fn new(range: &Range<u64>, patience: Duration) -> Option<Self> {
+        let boundary = (range.start / STEP_BYTES + 1).saturating_mul(STEP_BYTES);
+        let bytes = range.start..boundary.min(range.end);
+        Some(Self {
+            groups: GroupRange::covering(bytes.start, bytes.end)?,
+            bytes,
+            end: range.end,
+            deadline: Instant::now() + patience,
+        })
+    }
+
+    /// Its bytes out of those of its groups.
+    fn cut(&self, groups: Vec<u8>) -> Result<Bytes, ReadFault> {
+        let skip = usize::try_from(self.bytes.start % CHUNK_GROUP_BYTES).unwrap_or(0);
+        let len = usize::try_from(self.bytes.end - self.bytes.start).unwrap_or(usize::MAX);
+        let groups = Bytes::from(groups);
+        let end = skip.saturating_add(len);
+        (end <= groups.len())
+            .then(|| groups.slice(skip..end))
+            .ok_or(ReadFault::Failed)
+    }
 }

@@ -6,30 +6,28 @@ use std::{
     time::Duration,
 };
 
+use libp2p::PeerId;
 use opendag_protocol::{
     BlobId, DatasetPath,
     table::{FileEntry, Page, PageRef, ShardIndex, TableIndex, TableTotals},
 };
 use tokio::{
     sync::OnceCell,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout},
 };
 
 use super::{Cache, FileReader, ReadFault};
-use crate::{
-    fetch::{on_demand::OnDemand, table},
-    node::Shared,
-    resolve::Version,
-};
+use crate::{fetch::on_demand::OnDemand, find, holdings::Session, node::Shared, resolve::Version};
 
 /// How long a description is waited for: clients give up after 10 s.
 const DESCRIPTION_MAX: Duration = Duration::from_secs(8);
-/// A peer that gave no description is asked again after this.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
-/// Clients are told to come again for so long after peers gave anything; then that nobody has it.
-const HOPE: Duration = Duration::from_secs(60);
+/// Peers that are asked for a description before anybody said what it holds.
+const ASKED_FIRST: usize = 8;
 /// Pages that are kept decoded.
 const PAGES_MAX: usize = 32;
+
+/// A page that is here, or that one of those who want it asks for.
+type PageCell = Arc<OnceCell<Arc<Page>>>;
 
 /// A version that is being read.
 #[derive(Debug)]
@@ -38,10 +36,10 @@ pub(crate) struct ReadVersion {
     cache: Cache,
     version: Version,
     index: OnceCell<TableIndex>,
-    pages: Mutex<BTreeMap<BlobId, (Instant, Arc<Page>)>>,
+    pages: Mutex<BTreeMap<BlobId, (Instant, PageCell)>>,
     on_demand: OnceCell<Arc<OnDemand>>,
-    /// Held by the one who asks peers for a page: many readers of one page are one question.
-    asking: tokio::sync::Mutex<()>,
+    /// Peers that told of it.
+    told: Vec<PeerId>,
     /// When peers gave something last.
     moved: Mutex<Instant>,
 }
@@ -56,7 +54,12 @@ pub(crate) enum Listed {
 }
 
 impl ReadVersion {
-    pub(super) fn new(shared: Arc<Shared>, cache: Cache, version: Version) -> Self {
+    /// Peers in `told` are asked first.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        cache: Cache,
+        (version, told): (Version, Vec<PeerId>),
+    ) -> Self {
         Self {
             shared,
             cache,
@@ -64,7 +67,7 @@ impl ReadVersion {
             index: OnceCell::new(),
             pages: Mutex::default(),
             on_demand: OnceCell::new(),
-            asking: tokio::sync::Mutex::default(),
+            told,
             moved: Mutex::new(Instant::now()),
         }
     }
@@ -169,16 +172,7 @@ impl ReadVersion {
     /// What a reader is told that waited in vain for `what`.
     pub(super) fn waited(&self, what: &str, waits_for: String) -> ReadFault {
         let moved = *self.moved.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = moved.elapsed();
-        if waited < HOPE {
-            return ReadFault::NotYet { waits_for };
-        }
-        let what = what.to_owned();
-        ReadFault::Nobody {
-            what,
-            waits_for,
-            waited,
-        }
+        ReadFault::waited(moved.elapsed(), what, waits_for)
     }
 
     /// What fetches for readers; begins with the first who needs it.
@@ -190,12 +184,16 @@ impl ReadVersion {
                 .await
                 .map_err(|error| ReadFault::failed(&error))?;
             let keys = vec![self.version.id.hash(), self.version.dataset().hash()];
+            let mut peers = self.told.clone();
+            let known = find::connected(&net).await.into_iter();
+            peers.extend(known.filter(|peer| !self.told.contains(peer)));
+            peers.truncate(ASKED_FIRST);
             self.moved();
             Ok(Arc::new(OnDemand::start(
                 &self.shared,
                 &net,
                 self.version.id,
-                keys,
+                (keys, peers),
             )))
         };
         self.on_demand.get_or_try_init(start).await
@@ -220,19 +218,22 @@ impl ReadVersion {
     /// # Errors
     /// As [`ReadVersion::file`].
     pub(crate) async fn page(&self, page_ref: &PageRef) -> Result<Arc<Page>, ReadFault> {
-        let (id, now) = (page_ref.page(), Instant::now());
-        if let Some(page) = self.page_at_hand(id) {
-            return Ok(page);
-        }
-        let _one = self.asking.lock().await;
-        if let Some(page) = self.page_at_hand(id) {
-            return Ok(page);
-        }
-        let bytes = self.blob(id).await?;
-        let page = Page::decode(&bytes, page_ref).map_err(|error| ReadFault::failed(&error))?;
-        let page = Arc::new(page);
+        let id = page_ref.page();
+        let get = async || {
+            let bytes = self.blob(id).await?;
+            let page = Page::decode(&bytes, page_ref).map_err(|error| ReadFault::failed(&error))?;
+            Ok(Arc::new(page))
+        };
+        // Many readers of one page are one question.
+        let page = self.page_cell(id);
+        page.get_or_try_init(get).await.cloned()
+    }
+
+    fn page_cell(&self, id: BlobId) -> PageCell {
+        let now = Instant::now();
         let mut pages = self.pages();
         if pages.len() >= PAGES_MAX
+            && !pages.contains_key(&id)
             && let Some(oldest) = pages
                 .iter()
                 .min_by_key(|(_, (used, _))| *used)
@@ -240,18 +241,14 @@ impl ReadVersion {
         {
             pages.remove(&oldest);
         }
-        pages.insert(id, (now, page.clone()));
-        Ok(page)
+        let (used, page) = pages
+            .entry(id)
+            .or_insert_with(|| (now, PageCell::default()));
+        *used = now;
+        page.clone()
     }
 
-    fn page_at_hand(&self, id: BlobId) -> Option<Arc<Page>> {
-        let mut pages = self.pages();
-        let (used, page) = pages.get_mut(&id)?;
-        *used = Instant::now();
-        Some(page.clone())
-    }
-
-    fn pages(&self) -> std::sync::MutexGuard<'_, BTreeMap<BlobId, (Instant, Arc<Page>)>> {
+    fn pages(&self) -> std::sync::MutexGuard<'_, BTreeMap<BlobId, (Instant, PageCell)>> {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -260,51 +257,33 @@ impl ReadVersion {
     /// # Errors
     /// [`ReadFault::NotYet`] if nobody gives it in time; `Failed`.
     pub(crate) async fn blob(&self, id: BlobId) -> Result<Vec<u8>, ReadFault> {
-        let store = &self.shared.store;
-        let here = async || {
-            store
-                .blob(&id)
-                .await
-                .map_err(|error| ReadFault::failed(&error))
-        };
-        if let Some(bytes) = here().await? {
-            return Ok(bytes.to_vec());
+        let here = self.shared.store.blob(&id).await;
+        if let Some(bytes) = here.map_err(|error| ReadFault::failed(&error))? {
+            return Ok(bytes);
         }
-        let deadline = Instant::now() + DESCRIPTION_MAX;
-        let net = self
-            .shared
-            .net()
-            .await
-            .map_err(|error| ReadFault::failed(&error))?;
-        let mut outlook = self.on_demand().await?.outlook();
-        let mut asked = Vec::new();
-        loop {
-            let peers = outlook.borrow_and_update().peers.clone();
-            for peer in peers
-                .into_iter()
-                .filter(|peer| !asked.contains(peer))
-                .collect::<Vec<_>>()
-            {
-                asked.push(peer);
-                let get = table::get(&self.shared, &net, peer, id);
-                if timeout_at(deadline, get).await == Ok(true)
-                    && let Some(bytes) = here().await?
-                {
-                    return Ok(bytes.to_vec());
-                }
+        let descriptions = self.on_demand().await?.descriptions();
+        match timeout(DESCRIPTION_MAX, descriptions.blob(id, 0)).await {
+            Ok(Ok(bytes)) => {
+                self.moved();
+                Ok(bytes)
             }
-            // A peer that was busy may not be so any more.
-            let again = deadline.min(Instant::now() + ASK_AGAIN);
-            let changed = timeout_at(again, outlook.changed()).await;
-            if changed.is_err() {
-                asked.clear();
-            }
-            // Without its task nothing comes any more.
-            if Instant::now() >= deadline || matches!(changed, Ok(Err(_))) {
+            Ok(Err(error)) => Err(ReadFault::failed(&error)),
+            Err(_) => {
                 let waits_for = "a peer that gives the description of this version".to_owned();
-                return Err(self.waited("the description of this version", waits_for));
+                Err(self.waited("the description of this version", waits_for))
             }
         }
+    }
+
+    /// Gets what every reader needs, if anything of it is not here.
+    pub(super) async fn prepare(&self) {
+        // Who reads asks again, and is told what is missing.
+        let _ = tokio::join!(self.index(), self.on_demand());
+    }
+
+    /// The running fetch of this version, if it gives what it has.
+    pub(super) fn fetch(&self) -> Option<Arc<Session>> {
+        self.shared.sessions.fetch_of(&self.version.id)
     }
 }
 

@@ -99,25 +99,6 @@ impl PartialShard {
     /// Opens or begins a partial shard in a working folder. What the bitmap claims is hashed again, and only
     /// what is right is kept: [`PartialShard::missing`] tells the rest.
     pub(crate) fn open(work: &Arc<Confined>, hash: Hash, size: u64) -> Result<Self, DiskError> {
-        let second = |work: &Confined| work.open_own(&name(hash, "part")).map(Some);
-        Self::open_with(work, (hash, size), second)
-    }
-
-    /// As [`PartialShard::open`], for bytes that are read as soon as they are written: they stay in the
-    /// system's page cache.
-    pub(crate) fn open_cached(
-        work: &Arc<Confined>,
-        hash: Hash,
-        size: u64,
-    ) -> Result<Self, DiskError> {
-        Self::open_with(work, (hash, size), |_| Ok(None))
-    }
-
-    fn open_with(
-        work: &Arc<Confined>,
-        (hash, size): (Hash, u64),
-        second: impl FnOnce(&Confined) -> Result<Option<File>, DiskError>,
-    ) -> Result<Self, DiskError> {
         let claimed = read_bits(work, hash, size)?;
         let data = open_or_create(work, &name(hash, "part"))?;
         let outboard = open_or_create(work, &name(hash, "obao"))?;
@@ -127,12 +108,12 @@ impl PartialShard {
         resize(&data, size)?;
         resize(&outboard, bao::tree(size).outboard_size())?;
         let have = verified(hash, size, (&data, &outboard), &claimed);
-        let second = second(work)?;
+        let second = work.open_own(&name(hash, "part"))?;
         let inner = Inner {
             work: Arc::clone(work),
             hash,
             size,
-            data: DataFile::new(data, second),
+            data: DataFile::new(data, Some(second)),
             outboard,
             state: Mutex::new(State {
                 have,
@@ -173,6 +154,12 @@ impl PartialShard {
     #[must_use]
     pub fn have(&self) -> GroupRanges {
         self.state().have.clone()
+    }
+
+    /// Are all of these chunk groups here?
+    #[must_use]
+    pub fn has(&self, groups: GroupRange) -> bool {
+        self.state().have.contains_all(groups)
     }
 
     /// The chunk groups that are not here.

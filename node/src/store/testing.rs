@@ -6,17 +6,20 @@ use std::{
 };
 
 use opendag_protocol::{
-    BlobId, DatasetId, DatasetPath, ManifestId, Timestamp,
+    BlobId, DatasetId, DatasetPath, Hash, ManifestId, Timestamp,
     key::SecretKey,
     record::{
         Dataset, DatasetFields, Derivation, Head, HeadFields, Manifest, ManifestFields, Record,
         SignedRecord,
     },
     table::{FileEntry, FileFields, TableTotals, TableWriter},
+    wire::GroupRange,
 };
 use tempfile::TempDir;
 
-use super::{DataDir, Digests, Outboards, Place, PlaceKind, Store};
+use super::{
+    DataDir, Digests, Expect, Outboards, Piece, PieceDecoder, Place, PlaceKind, Store, bao,
+};
 use crate::disk::{self, temp_name};
 
 const GROUP: usize = 16 * 1024;
@@ -57,6 +60,15 @@ pub(crate) fn bytes(len: usize, seed: u64) -> Vec<u8> {
     }
     bytes.truncate(len);
     bytes
+}
+
+/// A verified part of a blob, as a peer gives it.
+pub(crate) fn piece(blob: &[u8], groups: GroupRange) -> Piece {
+    let (hash, size) = (Hash::of(blob), bao::len64(blob.len()));
+    let encoded = bao::encode_memory(blob, hash, groups).unwrap();
+    let mut decoder = PieceDecoder::new(hash, Expect::Size(size), groups);
+    decoder.push(&encoded).unwrap();
+    decoder.into_piece()
 }
 
 pub(crate) fn path(text: &str) -> DatasetPath {
