@@ -56,6 +56,8 @@ mod mount;
 #[cfg(test)]
 mod owners;
 #[cfg(test)]
+mod reads;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod swarm;
