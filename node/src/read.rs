@@ -20,7 +20,10 @@ use std::{
 
 use libp2p::PeerId;
 use opendag_protocol::{ManifestId, RecordId};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 
 pub(crate) use self::{
     cache::{Cache, CachedFile},
@@ -98,6 +101,8 @@ pub(crate) struct Readers {
     versions: Mutex<BTreeMap<ManifestId, (Instant, Arc<ReadVersion>)>>,
     /// When the network was asked last for the newest version of a dataset.
     asked: Mutex<BTreeMap<RecordId, Instant>>,
+    /// Held by who looks for what is not known here; as many as readers wait at most.
+    finding: Mutex<BTreeMap<RecordId, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Readers {
@@ -107,6 +112,7 @@ impl Readers {
             cache,
             versions: Mutex::default(),
             asked: Mutex::default(),
+            finding: Mutex::default(),
         }
     }
 
@@ -133,9 +139,32 @@ impl Readers {
                 }
                 version
             }
-            None => return self.find(shared, id, within).await,
+            // Large, and seldom needed.
+            None => return Box::pin(self.find_once(shared, id, within)).await,
         };
         self.open(shared, undisputed(shared, id, version)?).await
+    }
+
+    /// As [`Readers::find`], one after the other for each id: a hundred readers of a dataset that is not known here are
+    /// one question, which peers answer, and not a hundred, which they refuse.
+    async fn find_once(
+        &self,
+        shared: &Arc<Shared>,
+        id: RecordId,
+        within: Duration,
+    ) -> Result<Arc<ReadVersion>, ReadFault> {
+        let turn = {
+            let mut finding = self.finding.lock().unwrap_or_else(PoisonError::into_inner);
+            finding.retain(|_, turn| Arc::strong_count(turn) > 1);
+            finding.entry(id).or_default().clone()
+        };
+        let turn = timeout(within, turn.lock()).await;
+        let _turn = turn.map_err(|_| ReadFault::Unknown)?;
+        let known = resolve::local(shared, id).map_err(|error| ReadFault::failed(&error))?;
+        match known {
+            Some(version) => self.open(shared, undisputed(shared, id, version)?).await,
+            None => self.find(shared, id, within).await,
+        }
     }
 
     /// Finds what is not known here. Its description is got while others are still asked for a newer
@@ -159,8 +188,9 @@ impl Readers {
         loop {
             let found = version.id;
             let opened = self.open_from(shared, version, search.answered());
-            let newer = search.newer(found);
-            match beside(newer, opened.prepare()).await.map_err(not_found)? {
+            let newer = Box::pin(search.newer(found));
+            let prepare = Box::pin(opened.prepare());
+            match beside(newer, prepare).await.map_err(not_found)? {
                 Some(newer) => version = newer,
                 None => {
                     let version = undisputed(shared, id, opened.version().clone())?;

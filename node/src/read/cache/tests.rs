@@ -1,4 +1,4 @@
-use opendag_protocol::{limits::CHUNK_GROUP_BYTES, wire::GroupRange};
+use opendag_protocol::wire::GroupRange;
 
 use super::*;
 use crate::store::testing::{Home, bytes, piece};
@@ -6,6 +6,7 @@ use crate::store::testing::{Home, bytes, piece};
 const SIZE: usize = 8 * 1024 * 1024 - 5;
 
 const MIB: u64 = 1024 * 1024;
+const HALF_MIB: usize = 512 * 1024;
 
 fn groups(first: u64, count: u64) -> GroupRange {
     GroupRange { first, count }
@@ -62,7 +63,7 @@ async fn what_a_reader_waits_for_comes_out_of_memory_and_the_rest_from_the_disk(
     assert!(changed.has_changed().unwrap());
     changed.mark_unchanged();
     let fresh = file.fresh(&(5..MIB)).unwrap();
-    assert_eq!(fresh, fixture.blobs[0][5..MIB as usize / 2]);
+    assert_eq!(fresh, fixture.blobs[0][5..HALF_MIB]);
     assert_eq!(file.fresh(&(2 * MIB..3 * MIB)), None, "nobody waits for it");
     interest.moved(groups(32, 64));
     assert_eq!(file.fresh(&(0..MIB)), None, "it was read");
@@ -71,7 +72,7 @@ async fn what_a_reader_waits_for_comes_out_of_memory_and_the_rest_from_the_disk(
     assert_eq!(file.fresh(&(MIB / 2..MIB)), None, "the reader left");
     assert_eq!(
         file.read(groups(0, 32)).unwrap(),
-        fixture.blobs[0][..MIB as usize / 2]
+        fixture.blobs[0][..HALF_MIB]
     );
 }
 
@@ -89,7 +90,7 @@ async fn what_readers_wait_for_is_never_freed_and_the_budget_holds_for_the_rest(
         assert!(one.has(groups(100, 32)) && two.has(groups(480, 32)));
         assert_eq!(
             two.read(groups(480, 32)).unwrap(),
-            fixture.blobs[1][480 * CHUNK_GROUP_BYTES as usize..]
+            fixture.blobs[1][480 * 16 * 1024..]
         );
         assert!(!has_any(&fixture.open(2)), "nobody reads the oldest");
         // A piece of each reader, the proofs, and bitmaps.
@@ -108,7 +109,8 @@ async fn what_readers_wait_for_is_never_freed_and_the_budget_holds_for_the_rest(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fetch_finds_what_was_read_before_a_restart_and_makes_no_folder_for_it() {
     let fixture = Fixture::new(u64::MAX).await;
-    let (hash, size) = (Hash::of(&fixture.blobs[0]), fixture.blobs[0].len() as u64);
+    let hash = Hash::of(&fixture.blobs[0]);
+    let size = u64::try_from(SIZE).unwrap();
     assert!(fixture.cache.find(hash, size).unwrap().is_none());
     assert!(!fixture.home.folder("cache").exists());
     let file = fixture.open(0);
