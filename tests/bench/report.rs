@@ -62,6 +62,12 @@ impl Row {
         let values: Vec<f64> = self.runs.iter().filter_map(|run| run.get(figure)).collect();
         median(&values)
     }
+
+    /// The largest of one figure over all runs that have it: for what must never happen.
+    pub(crate) fn worst(&self, figure: &str) -> Option<f64> {
+        let values = self.runs.iter().filter_map(|run| run.get(figure));
+        values.max_by(f64::total_cmp)
+    }
 }
 
 impl Report {

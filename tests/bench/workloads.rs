@@ -4,6 +4,7 @@ mod capped;
 mod link;
 mod memory;
 mod publish;
+mod reads;
 mod swarm;
 mod trees;
 mod versions;
@@ -43,6 +44,11 @@ const ALL: &[(&str, Run)] = &[
     ("B7", link::lossy_link),
     ("B8", versions::next_version),
     ("B9", memory::many_shards),
+    ("R1", reads::against_fetch),
+    ("R2", reads::hundred_readers),
+    ("R3", reads::round_trips),
+    ("R4", reads::first_byte),
+    ("R5", reads::one_column),
 ];
 
 /// Their names.
