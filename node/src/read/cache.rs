@@ -56,6 +56,8 @@ struct State {
     /// Made with the first file.
     work: Option<Arc<Confined>>,
     files: HashMap<Hash, Entry>,
+    /// Held by who opens a file.
+    opening: HashMap<Hash, Arc<Mutex<()>>>,
     bytes: u64,
     /// Counts uses.
     clock: u64,
@@ -86,9 +88,19 @@ impl Cache {
     /// [`DiskError`].
     pub(crate) fn open(&self, hash: Hash, size: u64) -> Result<Arc<CachedFile>, DiskError> {
         let inner = &*self.0;
-        let work = {
+        let turn = {
             let mut state = inner.state();
             state.begin(&inner.folder)?;
+            if let Some(file) = state.touch(hash) {
+                return Ok(file);
+            }
+            state.opening.retain(|_, turn| Arc::strong_count(turn) > 1);
+            state.opening.entry(hash).or_default().clone()
+        };
+        // Two at once would make the same files, or hash all of them twice.
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let work = {
+            let mut state = inner.state();
             if let Some(file) = state.touch(hash) {
                 return Ok(file);
             }
@@ -100,18 +112,11 @@ impl Cache {
             ));
         };
         let partial = PartialShard::open(&work, hash, size)?;
-        let mut state = inner.state();
-        // Another reader may have been faster.
-        if let Some(file) = state.touch(hash) {
-            return Ok(file);
-        }
-        let file = Arc::new(CachedFile::new(
-            partial,
-            Budget(Arc::downgrade(&self.0)),
-            inner.room.clone(),
-        ));
+        let budget = Budget(Arc::downgrade(&self.0));
+        let file = Arc::new(CachedFile::new(partial, budget, inner.room.clone()));
         inner.store.add_partial(file.partial());
         let bytes = file.bytes();
+        let mut state = inner.state();
         state.set_bytes(hash, bytes);
         state.files.entry(hash).or_default().open = Some(file.clone());
         let closed = state.close_some();

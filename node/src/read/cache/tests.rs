@@ -125,3 +125,21 @@ async fn a_fetch_finds_what_was_read_before_a_restart_and_makes_no_folder_for_it
     assert_eq!(found.have(), groups(7, 3).into());
     assert!(later.find(Hash::of(b"other"), 5).unwrap().is_none());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_that_come_at_once_open_one_file() {
+    let fixture = Fixture::new(u64::MAX).await;
+    for blob in 0..fixture.blobs.len() {
+        let start = std::sync::Barrier::new(16);
+        let open = || {
+            start.wait();
+            fixture.open(blob)
+        };
+        let opened: Vec<_> = std::thread::scope(|scope| {
+            let readers: Vec<_> = (0..16).map(|_| scope.spawn(open)).collect();
+            let readers = readers.into_iter();
+            readers.map(|reader| reader.join().unwrap()).collect()
+        });
+        assert!(opened.iter().all(|file| Arc::ptr_eq(file, &opened[0])));
+    }
+}
