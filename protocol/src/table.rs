@@ -24,7 +24,7 @@ mod index;
 mod page;
 mod writer;
 
-pub use diff::{Change, changes};
+pub use diff::{Change, Moves, changes};
 pub use entry::{EntryError, FileEntry, FileFields};
 pub use index::{IndexError, PageRef, TableIndex};
 pub use page::{Page, PageError, TableChecker};
