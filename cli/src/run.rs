@@ -154,7 +154,7 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
         | Event::Fetched { .. }
         | Event::Versions { .. }
         | Event::Files { .. }
-        | Event::Diff { .. }
+        | Event::Diff(_)
         | Event::Verified { .. }
         | Event::Exported { .. }
         | Event::Described { .. }

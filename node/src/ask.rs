@@ -129,23 +129,26 @@ pub(crate) async fn dataset(
     records(net, peer, &RecordsRequest::Dataset { dataset }).await
 }
 
+/// A record by its id, and nothing else.
+pub(crate) async fn named(net: &Net, peer: PeerId, id: RecordId) -> Result<SignedRecord, AskError> {
+    let ids = BoundedVec::take_from(&mut std::iter::once(id));
+    let records = records(net, peer, &RecordsRequest::Get { ids }).await?;
+    let mut found = records.into_iter().filter(|record| record.id() == id);
+    found.next().ok_or(AskError::NotFound)
+}
+
 /// A record by its id, with what is needed to judge it: the owners of its dataset come first.
 pub(crate) async fn record(
     net: &Net,
     peer: PeerId,
     id: RecordId,
 ) -> Result<Vec<SignedRecord>, AskError> {
-    let ids = BoundedVec::take_from(&mut std::iter::once(id));
-    let get = RecordsRequest::Get { ids };
     // Most ids are those of datasets: to ask for both at once saves a round trip.
     let (named, whole) = tokio::join!(
-        records(net, peer, &get),
+        named(net, peer, id),
         dataset(net, peer, DatasetId::from(id)),
     );
-    let named = named?
-        .into_iter()
-        .find(|record| record.id() == id)
-        .ok_or(AskError::NotFound)?;
+    let named = named?;
     let of = match named.record() {
         Record::Dataset(dataset) => dataset.fields().dataset.unwrap_or_else(|| id.into()),
         Record::Manifest(manifest) => manifest.fields().dataset,

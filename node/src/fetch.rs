@@ -31,13 +31,13 @@ use self::{
     table::{Describe, Wanted},
 };
 use crate::{
-    fork, keep,
+    fork, inspect, keep,
     net::Net,
     node::Shared,
     ops::{Event, FetchRequest},
     place::Held,
     report::Reporter,
-    resolve::{self, ResolveError, Search, Version, Wish},
+    resolve::{Asked, ResolveError, Search, Version, Wish},
     selection::Selection,
 };
 
@@ -54,9 +54,11 @@ pub(crate) async fn fetch(
     let start = Instant::now();
     let selection = Selection::new(&request.include, &request.exclude)?;
     let within = request.timeout_ms.map_or(FIND_MAX, Duration::from_millis);
-    let wish = Wish::parse(shared, &request.link, &request.cwd, &request.peers)?;
+    let asked = Asked::parse(shared, &request.link, &request.cwd, &request.peers)?;
     let _working = shared.store.work().await;
     let net = shared.net().await?;
+    let wish = cancel.run_until_cancelled(asked.anywhere(shared, &net, within, report));
+    let wish = wish.await.ok_or(FetchError::Cancelled)??;
     let found = cancel.run_until_cancelled(find(shared, &net, &wish, (within, report)));
     let (mut search, mut version) = found.await.ok_or(FetchError::Cancelled)??;
     if request.mirror {
@@ -77,7 +79,7 @@ pub(crate) async fn fetch(
         wanted,
     } = described.ok_or(FetchError::Cancelled)??;
     refuse_fork(shared, request, &wish, &version)?;
-    warn(&version, report).await;
+    warn(&version, &wish, report).await;
     // What the plan refers to is durable before anything refers to it.
     let kept = describe.keep();
     if wanted.is_empty() && !selection.is_all() {
@@ -202,6 +204,8 @@ async fn pinned_here(
         reused_bytes: fields.bytes,
         wasted_bytes: 0,
         peers: Vec::new(),
+        newest: version.is_newest(),
+        head: version.head(),
         seconds: start.elapsed().as_secs_f64(),
     }))
 }
@@ -225,11 +229,8 @@ fn refuse_fork(
     }
 }
 
-async fn warn(version: &Version, report: &Reporter) {
-    if let Some(since) = version.state.head_expired_since(resolve::now()) {
-        let since = crate::inspect::date(since);
-        report.warn(format!("the publisher's word that this is the newest version expired on {since}; there may be a newer one")).await;
-    }
+async fn warn(version: &Version, wish: &Wish, report: &Reporter) {
+    inspect::warn_if_expired(version, wish, report).await;
     let sequence = version.manifest().fields().sequence;
     if version
         .state

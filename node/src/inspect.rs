@@ -1,13 +1,8 @@
 //! Looking: what is here, what a version is, its history, its files, what changed, whom this node sees.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, path::Path, sync::Arc, time::Duration};
 
-use opendag_protocol::{DatasetPath, ManifestId, RecordId, Timestamp, record::SignedRecord};
+use opendag_protocol::{RecordId, Timestamp, record::SignedRecord, table::FileEntry};
 use tokio::time::timeout;
 
 use crate::{
@@ -22,18 +17,19 @@ use crate::{
     net::NetError,
     node::Shared,
     ops::{
-        DescribeRequest, DiffRequest, Event, FileInfo, LinkRequest, PeerInfo, PlaceInfo,
-        VersionInfo,
+        DescribeRequest, Event, FileInfo, LinkRequest, PeerInfo, PlaceInfo, VersionInfo,
     },
     read::ReadFault,
     report::Reporter,
-    resolve::{self, ResolveError, Version, Wish, now},
+    resolve::{self, Asked, ResolveError, Version, Wish, history, now},
     selection::Selection,
     store::{Place, RootId, Store, StoreError},
 };
 
 /// How long the network is asked, unless the user says.
-const FIND_MAX: Duration = Duration::from_secs(60);
+pub(crate) const FIND_MAX: Duration = Duration::from_secs(60);
+/// A history is asked for older versions so long: without them it is a history all the same.
+const OLDER_MAX: Duration = Duration::from_secs(10);
 /// Files in one event: a line of JSON stays readable by any tool.
 const FILES_PER_EVENT: usize = 1000;
 
@@ -89,11 +85,19 @@ pub(crate) async fn version(
     report: &Reporter,
 ) -> Result<(Version, Wish), InspectError> {
     let text = request.link.as_deref().ok_or(InspectError::NoLink)?;
-    let wish = Wish::parse(shared, text, Path::new("/"), &request.peers)?;
-    if let (Some(known), true) = (resolve::local(shared, wish.id)?, request.peers.is_empty()) {
+    let asked = Asked::parse(shared, text, Path::new("/"), &request.peers)?;
+    let within = request.timeout_ms.map_or(FIND_MAX, Duration::from_millis);
+    let wish = match asked.if_known(shared)? {
+        Some(wish) => wish,
+        None => {
+            let net = shared.net().await?;
+            asked.anywhere(shared, &net, within, report).await?
+        }
+    };
+    let ask = request.newest || !request.peers.is_empty();
+    if let (Some(known), false) = (resolve::local(shared, wish.id)?, ask) {
         return Ok((known, wish));
     }
-    let within = request.timeout_ms.map_or(FIND_MAX, Duration::from_millis);
     let net = shared.net().await?;
     Ok((
         resolve::resolve(shared, &net, &wish, within, report).await?,
@@ -104,7 +108,10 @@ pub(crate) async fn version(
 /// Everything that lies here, newest first.
 pub(crate) async fn ls(shared: &Arc<Shared>, request: &LinkRequest) -> Result<Event, InspectError> {
     let only = match &request.link {
-        Some(text) => Some(Wish::parse(shared, text, Path::new("/"), &[])?.id),
+        Some(text) => {
+            let asked = Asked::parse(shared, text, Path::new("/"), &[])?;
+            Some(asked.here(shared)?.id)
+        }
         None => None,
     };
     let mut versions = Vec::new();
@@ -141,19 +148,30 @@ pub(crate) async fn show(
     })
 }
 
-/// The versions of a dataset that are known here, newest first.
+/// The versions of a dataset, newest first. Those that are older than what is known here are asked for.
 pub(crate) async fn log(
     shared: &Arc<Shared>,
     request: &LinkRequest,
     report: &Reporter,
 ) -> Result<Event, InspectError> {
-    let (newest, _) = version(shared, request, report).await?;
-    let mut versions = Vec::new();
-    let known: Vec<ManifestId> = newest.state.manifests().map(|(_, id)| id).rev().collect();
-    for manifest in known {
-        if let Some(version) = resolve::version(shared, manifest)? {
-            versions.push(info(shared, &version).await?);
+    let (meant, wish) = version(shared, request, report).await?;
+    let dataset = meant.dataset();
+    let newest = resolve::local(shared, dataset.into())?.unwrap_or(meant);
+    if history::gap(shared, &newest)?.is_some() {
+        let within = request.timeout_ms.map_or(OLDER_MAX, Duration::from_millis);
+        let net = shared.net().await?;
+        report.waiting("resolve", "older versions").await;
+        let whom = (wish.hints, within.min(OLDER_MAX));
+        history::learn(shared, &net, &newest, whom, None).await?;
+        if history::gap(shared, &newest)?.is_some() {
+            let message = "older versions than these are not known here, and no peer gave them";
+            report.warn(message.to_owned()).await;
         }
+    }
+    let state = shared.store.dataset(&dataset)?.unwrap_or(newest.state);
+    let mut versions = Vec::new();
+    for version in history::known(shared, &state)? {
+        versions.push(info(shared, &version).await?);
     }
     Ok(Event::Versions { versions })
 }
@@ -167,7 +185,7 @@ pub(crate) async fn files(
     let mut files: VecDeque<_> = wanted(shared, request, report)
         .await?
         .iter()
-        .map(file_info)
+        .map(|wanted| file_info(&wanted.entry))
         .collect();
     while files.len() > FILES_PER_EVENT {
         let part = files.drain(..FILES_PER_EVENT).collect();
@@ -178,34 +196,6 @@ pub(crate) async fn files(
     })
 }
 
-/// What changed between two versions.
-pub(crate) async fn diff(
-    shared: &Arc<Shared>,
-    request: &DiffRequest,
-    report: &Reporter,
-) -> Result<Event, InspectError> {
-    let by_path = |wanted: Vec<Wanted>| -> BTreeMap<DatasetPath, FileInfo> {
-        wanted
-            .iter()
-            .map(|wanted| (wanted.entry.path().clone(), file_info(wanted)))
-            .collect()
-    };
-    let mut old = by_path(wanted(shared, &request.from, report).await?);
-    let (mut added, mut changed) = (Vec::new(), Vec::new());
-    for (path, file) in by_path(wanted(shared, &request.to, report).await?) {
-        match old.remove(&path) {
-            None => added.push(file),
-            Some(before) if before != file => changed.push(file),
-            Some(_) => {}
-        }
-    }
-    Ok(Event::Diff {
-        added,
-        removed: old.into_values().collect(),
-        changed,
-    })
-}
-
 /// The table of a version: from here, or from its swarm.
 async fn wanted(
     shared: &Arc<Shared>,
@@ -213,6 +203,7 @@ async fn wanted(
     report: &Reporter,
 ) -> Result<Vec<Wanted>, InspectError> {
     let (version, wish) = version(shared, request, report).await?;
+    warn_if_expired(&version, &wish, report).await;
     let all = Selection::new(&[], &[]).map_err(FetchError::from)?;
     if let Ok(here) = table::local(shared, &version, &all).await {
         return Ok(here);
@@ -224,8 +215,18 @@ async fn wanted(
     Ok(wanted.map_err(|_| InspectError::NoTable(within))??)
 }
 
-fn file_info(wanted: &Wanted) -> FileInfo {
-    let entry = &wanted.entry;
+/// Tells that the owners' word on the newest version has expired, if that is what was asked for.
+pub(crate) async fn warn_if_expired(version: &Version, wish: &Wish, report: &Reporter) {
+    if wish.id == version.id.into() {
+        return;
+    }
+    if let Some(since) = version.state.head_expired_since(now()) {
+        let since = date(since);
+        report.warn(format!("the publisher's word that this is the newest version expired on {since}; there may be a newer one")).await;
+    }
+}
+
+pub(crate) fn file_info(entry: &FileEntry) -> FileInfo {
     FileInfo {
         path: entry.path().to_string(),
         size: entry.size(),
@@ -328,7 +329,7 @@ async fn info(shared: &Arc<Shared>, version: &Version) -> Result<VersionInfo, In
     let fields = version.manifest().fields();
     let state = &version.state;
     let owners = state.owners().current().fields();
-    let newest = state.newest_manifest() == Some(version.id);
+    let newest = version.is_newest();
     let mut places = Vec::new();
     for place in shared.store.places_of(&version.id)? {
         places.push(place_info(shared, version, &place).await?);
@@ -362,6 +363,7 @@ async fn info(shared: &Arc<Shared>, version: &Version) -> Result<VersionInfo, In
             .map(|from| from.manifest)
             .collect(),
         newest,
+        head: version.head(),
         head_expired_since: if newest {
             state.head_expired_since(now())
         } else {

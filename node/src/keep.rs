@@ -19,7 +19,7 @@ use crate::{
     node::Shared,
     ops::{BadShard, Event, FetchRequest, LinkRequest, VerifyRequest},
     report::{Meter, Reporter},
-    resolve::{self, ResolveError, Wish},
+    resolve::{self, Asked, ResolveError},
     selection::Selection,
     store::{Digests, HashError, Place, PlaceKind, StoreError},
 };
@@ -73,7 +73,7 @@ impl KeepError {
 fn places(shared: &Shared, link: Option<&str>) -> Result<Vec<Place>, KeepError> {
     let all = shared.store.places()?;
     let Some(link) = link else { return Ok(all) };
-    let wish = Wish::parse(shared, link, Path::new("/"), &[])?;
+    let wish = Asked::parse(shared, link, Path::new("/"), &[])?.here(shared)?;
     let mut meant = Vec::new();
     for place in all {
         let version = resolve::version(shared, place.manifest)?;

@@ -4,6 +4,7 @@ mod aliases;
 mod announce;
 pub mod api;
 mod ask;
+mod compare;
 pub mod config;
 mod croissant;
 pub mod disk;

@@ -6,7 +6,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    aliases,
+    aliases, compare,
     fault::{self, Fault},
     fetch, gateway, inspect, keep, lineage, mount,
     node::{Node, Shared},
@@ -118,7 +118,7 @@ async fn carry_out(
         Operation::Files(request) => inspect::files(shared, &request, report).await?,
         Operation::Log(request) => inspect::log(shared, &request, report).await?,
         Operation::Lineage(request) => lineage::lineage(shared, &request, report).await?,
-        Operation::Diff(request) => inspect::diff(shared, &request, report).await?,
+        Operation::Diff(request) => compare::diff(shared, &request, report).await?,
         Operation::Export(request) => inspect::export(shared, &request, report).await?,
         Operation::Describe(request) => inspect::describe(shared, &request, report).await?,
         Operation::Verify(request) => {

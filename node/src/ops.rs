@@ -5,6 +5,7 @@
 //! send [`Event::Progress`] before. The same types cross the local API as JSON, one event a line,
 //! so that a command behaves alike with and without a daemon.
 
+mod diff;
 mod draft;
 mod event;
 mod fork;
@@ -13,11 +14,13 @@ mod request;
 
 use std::future::Future;
 
+pub use diff::{DiffBytes, DiffInfo, MovedFile};
 pub use draft::{
     DraftInfo, DraftKind, DraftVersion, MissingInfo, OwnerRecordInfo, OwnerSet, OwnersInfo,
 };
 pub use event::{
-    AliasInfo, BadShard, Event, FileInfo, KeyInfo, PeerInfo, PeerShare, PlaceInfo, Progress,
+    AliasInfo, BadShard, Event, FileInfo, HeadInfo, KeyInfo, PeerInfo, PeerShare, PlaceInfo,
+    Progress,
     VersionInfo,
 };
 pub use fork::{ForkInfo, ForkSide};

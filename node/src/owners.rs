@@ -24,7 +24,7 @@ use crate::{
     },
     publish,
     report::Reporter,
-    resolve::{self, ResolveError, Wish},
+    resolve::{self, Asked, ResolveError},
     store::{KeyStoreError, StoreError},
 };
 
@@ -274,7 +274,7 @@ pub(crate) async fn change(
 
 /// What is known of the dataset that a link means.
 fn state(shared: &Shared, link: &str) -> Result<DatasetState, OwnersError> {
-    let wish = Wish::parse(shared, link, Path::new("."), &[])?;
+    let wish = Asked::parse(shared, link, Path::new("."), &[])?.here(shared)?;
     if let Some(version) = resolve::local(shared, wish.id)? {
         return Ok(version.state);
     }

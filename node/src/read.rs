@@ -252,7 +252,8 @@ impl Readers {
         self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_due(&self, id: RecordId) -> bool {
+    /// Was nobody asked about this for a while? From now on somebody was.
+    pub(crate) fn is_due(&self, id: RecordId) -> bool {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         asked.retain(|_, at| now.duration_since(*at) < NEWEST_FOR);

@@ -1,29 +1,28 @@
 //! From what a user typed to a version: link, id, exported manifest or known name, then records.
 
+pub(crate) mod history;
 mod search;
+mod wish;
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use opendag_protocol::{
     DatasetId, ManifestId, RecordId, Timestamp,
     catalogue::{Applied, DatasetState},
-    link::{Link, LinkError},
+    link::LinkError,
     record::{Manifest, Record, SignedRecord},
 };
 
-pub(crate) use self::search::Search;
+pub(crate) use self::{
+    search::Search,
+    wish::{Asked, Wish},
+};
 use crate::{
     export,
-    fault::{Fault, with_causes},
-    find::PeerHint,
+    fault::Fault,
     net::Net,
     node::Shared,
+    ops::HeadInfo,
     report::Reporter,
     store::{CatalogueChange, StoreError},
 };
@@ -50,6 +49,26 @@ pub(crate) enum ResolveError {
         /// How many.
         count: usize,
         /// Which ones.
+        ids: String,
+    },
+    /// Nothing is called so.
+    #[error("no version of \"{name}\" is called \"{revision}\": {hint}")]
+    NoVersion {
+        /// The dataset's name.
+        name: String,
+        /// What stands behind the `@`.
+        revision: String,
+        /// What could be meant.
+        hint: String,
+    },
+    /// Several versions are called so.
+    #[error("several versions of \"{name}\" are called \"{revision}\"; give the id of one:{ids}")]
+    SeveralVersions {
+        /// The dataset's name.
+        name: String,
+        /// What stands behind the `@`.
+        revision: String,
+        /// Which versions, a line each.
         ids: String,
     },
     /// The exported manifest cannot be read.
@@ -97,6 +116,9 @@ pub(crate) enum ResolveError {
     /// The id is of a record that is no version and no dataset.
     #[error("{0} is neither a dataset nor a version of one")]
     OtherRecord(RecordId),
+    /// A task died.
+    #[error("a task stopped unexpectedly")]
+    Stopped,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -109,12 +131,13 @@ impl ResolveError {
         match self {
             Self::NotALink { .. }
             | Self::Ambiguous { .. }
+            | Self::SeveralVersions { .. }
             | Self::NotAnAddress(_)
             | Self::OtherRecord(_) => Fault::Input,
             Self::Read { .. } | Self::Export { .. } => Fault::Input,
             Self::Refused { .. } => Fault::Refused,
-            Self::NotFound { .. } | Self::NotHere(_) => Fault::NotFound,
-            Self::Store(_) => Fault::Local,
+            Self::NotFound { .. } | Self::NotHere(_) | Self::NoVersion { .. } => Fault::NotFound,
+            Self::Stopped | Self::Store(_) => Fault::Local,
         }
     }
 }
@@ -143,103 +166,23 @@ impl Version {
     pub(crate) fn name(&self) -> String {
         self.state.owners().current().fields().name.clone()
     }
-}
 
-/// What a user means, before any network.
-#[derive(Debug)]
-pub(crate) struct Wish {
-    /// The dataset or version.
-    pub(crate) id: RecordId,
-    /// Peers to ask first.
-    pub(crate) hints: Vec<PeerHint>,
-}
-
-impl Wish {
-    /// Parses `text`; records of an exported manifest are stored on the way.
-    pub(crate) fn parse(
-        shared: &Shared,
-        text: &str,
-        cwd: &Path,
-        peers: &[String],
-    ) -> Result<Self, ResolveError> {
-        let mut hints = addresses(peers)?;
-        let id = match text.parse::<Link>() {
-            Ok(link) => {
-                hints.extend(addresses(link.peers())?);
-                link.id()
-            }
-            Err(source) => match named(shared, text)? {
-                Some(id) => id,
-                None if cwd.join(text).is_file() => exported(shared, &cwd.join(text))?,
-                None => {
-                    return Err(ResolveError::NotALink {
-                        text: text.chars().take(64).collect(),
-                        source,
-                    });
-                }
-            },
-        };
-        Ok(Self { id, hints })
+    /// Is it the newest that is known of its dataset?
+    pub(crate) fn is_newest(&self) -> bool {
+        self.state.newest_manifest() == Some(self.id)
     }
-}
 
-fn addresses(texts: &[String]) -> Result<Vec<PeerHint>, ResolveError> {
-    let parse = |text: &String| {
-        text.parse()
-            .map(PeerHint)
-            .map_err(|_| ResolveError::NotAnAddress(text.clone()))
-    };
-    texts.iter().map(parse).collect()
-}
-
-fn named(shared: &Shared, name: &str) -> Result<Option<RecordId>, ResolveError> {
-    let known = shared.store.by_name(name)?;
-    match known.as_slice() {
-        [] => Ok(None),
-        [one] => Ok(Some((*one).into())),
-        many => Err(ResolveError::Ambiguous {
-            name: name.to_owned(),
-            count: many.len(),
-            ids: many
-                .iter()
-                .take(8)
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", "),
-        }),
+    /// What the owners said last about which version is the newest.
+    pub(crate) fn head(&self) -> Option<HeadInfo> {
+        let head = self.state.newest()?;
+        Some(HeadInfo {
+            manifest: head.manifest(),
+            sequence: head.sequence(),
+            issued_at: head.issued_at(),
+            expires_at: head.expires_at(),
+            expired: head.expires_at() <= now(),
+        })
     }
-}
-
-/// Stores the records of an exported manifest; its version is the last manifest in it.
-fn exported(shared: &Shared, path: &Path) -> Result<RecordId, ResolveError> {
-    let read = |source| ResolveError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let refused = |reason: String| ResolveError::Refused {
-        path: path.to_owned(),
-        reason,
-    };
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(read)?;
-    file.take(export::EXPORT_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(read)?;
-    let records = export::parse(&bytes).map_err(|source| ResolveError::Export {
-        path: path.to_owned(),
-        source,
-    })?;
-    let mut version = None;
-    for bytes in records {
-        let record = SignedRecord::decode(&bytes).map_err(|error| refused(with_causes(&error)))?;
-        shared
-            .learn(&record)
-            .map_err(|error| refused(with_causes(&error)))?;
-        if matches!(record.record(), Record::Manifest(_)) {
-            version = Some(record.id());
-        }
-    }
-    version.ok_or_else(|| refused("it has no manifest".to_owned()))
 }
 
 /// The version that `id` means, as far as this node knows: of a dataset the newest one.

@@ -22,6 +22,7 @@ pub mod link;
 pub mod path;
 pub mod rate;
 pub mod record;
+pub mod revision;
 pub mod schema;
 pub mod score;
 pub mod statements;

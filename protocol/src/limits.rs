@@ -104,6 +104,9 @@ pub const LINEAGE_VERSIONS_MAX: usize = 1000;
 /// A draft as text: an owner chain of the greatest length, and a manifest.
 pub const DRAFT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Names that are offered for a revision that nothing is called: what the eye takes in at once.
+pub const REVISION_HINTS_MAX: usize = 5;
+
 /// A link: what fits a chat message and a QR code.
 pub const LINK_BYTES_MAX: usize = 2048;
 

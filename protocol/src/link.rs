@@ -1,7 +1,7 @@
 //! Links: the text that a user pastes to get a dataset or one version of it.
 //!
-//! `opendag:<id>?name=<name>&peer=<multiaddr>&peer=…`, or the bare id. The id is that of a dataset or
-//! of a manifest; the record tells which. The name and the peers are hints that nobody signed.
+//! `opendag:<id>@<revision>?name=<name>&peer=<multiaddr>&peer=…`, or the bare id. The id is that of a
+//! dataset or of a manifest; the record tells which. The name and the peers are hints that nobody signed.
 //! Source: `specs/links.md`.
 
 use std::{fmt, fmt::Write as _, str::FromStr};
@@ -11,6 +11,7 @@ use crate::{
     id::IdError,
     limits::{LINK_BYTES_MAX, LINK_PEER_BYTES_MAX, LINK_PEERS_MAX},
     record::{FieldProblem, check_name},
+    revision::Revision,
 };
 
 /// What every link but a bare id begins with.
@@ -37,6 +38,9 @@ pub enum LinkError {
     /// A name that no dataset can have, or two of them.
     #[error("the name in the link is not valid: {0}")]
     Name(FieldProblem),
+    /// A revision that no version can have.
+    #[error("the revision behind the @ of the link is not valid: {0}")]
+    Revision(FieldProblem),
     /// An address that is not a multiaddr with a peer id.
     #[error("an address of a peer in the link is not of the form /…/p2p/<peer>")]
     Peer,
@@ -69,6 +73,7 @@ impl LinkTarget {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     target: LinkTarget,
+    revision: Option<Revision>,
     name: Option<String>,
     peers: Vec<String>,
 }
@@ -95,14 +100,28 @@ impl Link {
         }
         let link = Self {
             target: LinkTarget::Id(target),
+            revision: None,
             name,
             peers,
         };
-        let bytes = link.to_string().len();
+        link.checked()
+    }
+
+    /// The same link to another version of the dataset.
+    ///
+    /// # Errors
+    /// [`LinkError::TooLong`].
+    pub fn at(self, revision: Revision) -> Result<Self, LinkError> {
+        let revision = Some(revision);
+        Self { revision, ..self }.checked()
+    }
+
+    fn checked(self) -> Result<Self, LinkError> {
+        let bytes = self.to_string().len();
         if bytes > LINK_BYTES_MAX {
             Err(LinkError::TooLong { bytes })
         } else {
-            Ok(link)
+            Ok(self)
         }
     }
 
@@ -116,6 +135,12 @@ impl Link {
     #[must_use]
     pub const fn id(&self) -> RecordId {
         self.target.id()
+    }
+
+    /// Which version of the dataset; `None`: the newest, or exactly the one that the id names.
+    #[must_use]
+    pub const fn revision(&self) -> Option<&Revision> {
+        self.revision.as_ref()
     }
 
     /// What the dataset is said to be called: to show, never to believe.
@@ -135,6 +160,7 @@ impl From<RecordId> for Link {
     fn from(id: RecordId) -> Self {
         Self {
             target: LinkTarget::Id(id),
+            revision: None,
             name: None,
             peers: Vec::new(),
         }
@@ -156,6 +182,10 @@ impl From<ManifestId> for Link {
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{SCHEME}{}", self.id())?;
+        if let Some(revision) = &self.revision {
+            f.write_char('@')?;
+            encode(revision.as_str(), f)?;
+        }
         let name = self.name.iter().map(|name| ("name", name));
         let peers = self.peers.iter().map(|peer| ("peer", peer));
         for (position, (key, value)) in name.chain(peers).enumerate() {
@@ -170,18 +200,23 @@ impl fmt::Display for Link {
 impl FromStr for Link {
     type Err = LinkError;
 
-    /// Parses a link or a bare id. Parameters that this program does not know are ignored.
+    /// Parses a link or a bare id, each with a revision or without. Parameters that this program does not
+    /// know are ignored.
     fn from_str(text: &str) -> Result<Self, LinkError> {
         if text.len() > LINK_BYTES_MAX {
             return Err(LinkError::TooLong { bytes: text.len() });
         }
         let Some(rest) = text.strip_prefix(SCHEME) else {
-            return text
-                .parse::<RecordId>()
-                .map(Self::from)
-                .map_err(LinkError::Id);
+            // As people type it, nothing is encoded.
+            let (id, revision) = split(text);
+            let link = Self::from(id.parse::<RecordId>().map_err(LinkError::Id)?);
+            return match revision {
+                Some(revision) => link.at(revision.parse().map_err(LinkError::Revision)?),
+                None => Ok(link),
+            };
         };
-        let (id, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (target, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (id, revision) = split(target);
         let id = id.parse().map_err(LinkError::Id)?;
         let (mut name, mut peers) = (None, Vec::new());
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
@@ -194,7 +229,19 @@ impl FromStr for Link {
                 _ => {}
             }
         }
-        Self::new(id, name, peers)
+        let link = Self::new(id, name, peers)?;
+        match revision {
+            Some(revision) => link.at(decode(revision)?.parse().map_err(LinkError::Revision)?),
+            None => Ok(link),
+        }
+    }
+}
+
+/// What stands before the first `@`, and what behind it.
+fn split(text: &str) -> (&str, Option<&str>) {
+    match text.split_once('@') {
+        Some((id, revision)) => (id, Some(revision)),
+        None => (text, None),
     }
 }
 

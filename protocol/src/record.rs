@@ -31,7 +31,7 @@ pub use signed::SignedRecord;
 pub use statement::{Statement, StatementFields};
 pub use subject::Subject;
 pub use text::FieldProblem;
-pub(crate) use text::check_name;
+pub(crate) use text::{Shape, check_name, check_text};
 pub use unfinished::UnfinishedRecord;
 
 use crate::{

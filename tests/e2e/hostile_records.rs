@@ -270,6 +270,18 @@ fn an_expired_head_still_resolves_with_a_warning() -> Result<()> {
             .fetch(&dataset, &output, &["--peer", peer.address()])?
             .ok()?;
         ensure!(std::fs::read(output.join("x"))? == b"still here");
+        let fetched = finished.event("fetched")?;
+        let expired = &fetched["head"]["expired"];
+        for command in ["show", "log"] {
+            let shown = node.run([command, &dataset])?.ok()?.event("versions")?;
+            ensure!(
+                shown["versions"][0]["head"]["expired"] == *expired,
+                "{shown}"
+            );
+        }
+        let listed = node.run(["ls", &dataset])?.ok()?;
+        let says = listed.lines.iter().any(|line| line.contains("expired on"));
+        ensure!(*expired == says, "{fetched}: {:?}", listed.lines);
         Ok(finished
             .events()?
             .iter()

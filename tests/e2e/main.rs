@@ -58,6 +58,8 @@ mod owners;
 #[cfg(test)]
 mod reads;
 #[cfg(test)]
+mod revisions;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod swarm;

@@ -93,5 +93,6 @@ pub(super) fn about(link: String, source: SourceArgs) -> Result<LinkRequest, Cli
         link: Some(resolve(link)?),
         peers: source.peer,
         timeout_ms,
+        newest: false,
     })
 }

@@ -9,7 +9,7 @@ mod version;
 use std::{fmt::Write as _, path::Path};
 
 use indicatif::HumanBytes;
-use opendag_node::ops::{BadShard, Event, FileInfo, PeerShare};
+use opendag_node::ops::{BadShard, DiffInfo, Event, FileInfo, MovedFile, PeerShare};
 
 use super::escape;
 
@@ -31,19 +31,7 @@ pub(super) fn of(event: &Event) -> String {
         Event::Fetched { .. } => fetched(&mut lines, event),
         Event::Versions { versions } => version::all(&mut lines, versions),
         Event::Files { files } => files_of(&mut lines, "", files),
-        Event::Diff {
-            added,
-            removed,
-            changed,
-        } => {
-            files_of(&mut lines, "+ ", added);
-            files_of(&mut lines, "- ", removed);
-            files_of(&mut lines, "~ ", changed);
-            let (added, removed, changed) = (added.len(), removed.len(), changed.len());
-            lines.add(format_args!(
-                "{added} added, {removed} removed, {changed} changed"
-            ));
-        }
+        Event::Diff(info) => diff(&mut lines, info),
         Event::Verified { shards, bytes, bad } => verified(&mut lines, *shards, *bytes, bad),
         Event::Changed {
             message,
@@ -206,6 +194,8 @@ fn fetched(lines: &mut Lines, event: &Event) {
         peers,
         seconds,
         manifest,
+        newest,
+        head,
         ..
     } = event
     else {
@@ -217,6 +207,9 @@ fn fetched(lines: &mut Lines, event: &Event) {
         path(output)
     ));
     lines.add(format_args!("Version      {manifest}"));
+    if let Some(head) = head {
+        version::freshness(lines, head, *newest);
+    }
     lines.add(format_args!(
         "Received     {}, of no use {}; was here {}",
         HumanBytes(*received_bytes),
@@ -247,6 +240,28 @@ fn files_of(lines: &mut Lines, mark: &str, files: &[FileInfo]) {
             escape(&file.path)
         ));
     }
+}
+
+fn diff(lines: &mut Lines, info: &DiffInfo) {
+    files_of(lines, "+ ", &info.added);
+    files_of(lines, "- ", &info.removed);
+    files_of(lines, "~ ", &info.changed);
+    for MovedFile { from, file } in &info.moved {
+        let (from, to) = (escape(from), escape(&file.path));
+        lines.add(format_args!(
+            "> {}  {:>14}  {from} -> {to}",
+            file.blake3, file.size
+        ));
+    }
+    let counts = [
+        (info.added.len(), info.bytes.added, "added"),
+        (info.removed.len(), info.bytes.removed, "removed"),
+        (info.changed.len(), info.bytes.changed, "changed"),
+        (info.moved.len(), info.bytes.moved, "moved"),
+    ];
+    let counts =
+        counts.map(|(count, bytes, what)| format!("{count} {what} ({})", HumanBytes(bytes)));
+    lines.add(format_args!("{}", counts.join(", ")));
 }
 
 fn verified(lines: &mut Lines, shards: u64, bytes: u64, bad: &[BadShard]) {

@@ -105,6 +105,8 @@ impl Job<'_> {
             reused_bytes: bytes - to_fetch_bytes.min(missing_bytes),
             wasted_bytes: moved.wasted_bytes,
             peers: moved.peers,
+            newest: self.version.is_newest(),
+            head: self.version.head(),
             seconds: self.start.elapsed().as_secs_f64(),
         })
     }

@@ -5,7 +5,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -85,6 +85,7 @@ impl Describe {
                 added: Arc::default(),
                 late: LATE,
                 at_once: 2,
+                received: Arc::default(),
             },
             peers,
             swarm,
@@ -106,10 +107,42 @@ impl Describe {
         selection: &Selection,
     ) -> Result<Vec<Wanted>, FetchError> {
         let source = self.source.clone();
-        let mut wanted = pin!(source.wanted(version.manifest().fields(), selection));
+        let fields = version.manifest().fields();
+        self.noting(source.wanted(fields, selection)).await
+    }
+
+    /// The index of a version's table. Waits as [`Describe::wanted`] does.
+    pub(crate) async fn index(&mut self, version: &Version) -> Result<TableIndex, FetchError> {
+        let source = self.source.clone();
+        let fields = version.manifest().fields();
+        self.noting(source.index(fields)).await
+    }
+
+    /// The entries of some pages, in order. Waits as [`Describe::wanted`] does.
+    pub(crate) async fn entries(
+        &mut self,
+        pages: &[&PageRef],
+    ) -> Result<Vec<FileEntry>, FetchError> {
+        let source = self.source.clone();
+        let all = Selection::new(&[], &[])?;
+        let wanted = self.noting(source.files(pages, &all)).await?;
+        Ok(wanted.into_iter().map(|wanted| wanted.entry).collect())
+    }
+
+    /// Bytes of descriptions that came from peers.
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.source.received.load(Ordering::Relaxed)
+    }
+
+    /// Does some work while the swarm's news are noted.
+    async fn noting<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, FetchError>>,
+    ) -> Result<T, FetchError> {
+        let mut work = pin!(work);
         loop {
             tokio::select! {
-                wanted = &mut wanted => return wanted,
+                done = &mut work => return done,
                 news = self.swarm.next(), if self.news.len() < NEWS_KEPT_MAX => self.note(news)?,
             }
         }
@@ -162,6 +195,8 @@ pub(crate) struct Source {
     late: Duration,
     /// and how many at once at most.
     at_once: usize,
+    /// Bytes that came from peers.
+    received: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Source {
@@ -186,6 +221,7 @@ impl Source {
             added: Arc::default(),
             late: READER_LATE,
             at_once: READER_AT_ONCE,
+            received: Arc::default(),
         }
     }
 
@@ -201,11 +237,14 @@ impl Source {
             }
         };
         let table = async {
-            let index = self.clone().blob(fields.table, 0).await?;
-            let index = decode_index(fields, &index)?;
+            let index = self.index(fields).await?;
             self.files(&selection.pages(&index), selection).await
         };
         Ok(tokio::try_join!(table, card)?.0)
+    }
+
+    async fn index(&self, fields: &ManifestFields) -> Result<TableIndex, FetchError> {
+        decode_index(fields, &self.clone().blob(fields.table, 0).await?)
     }
 
     async fn files(
@@ -251,6 +290,8 @@ impl Source {
                 Some(answer) = asking.join_next() => match answer {
                     Ok((_, Ok(bytes))) => {
                         self.added.store(true, Ordering::Relaxed);
+                        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                        self.received.fetch_add(len, Ordering::Relaxed);
                         self.shared.store.add_blob(bytes.clone()).await?;
                         return Ok(bytes);
                     }
@@ -289,6 +330,29 @@ pub(crate) async fn local(
         wanted.extend(page);
     }
     Ok(wanted)
+}
+
+/// The index of a version's table, if it is here.
+pub(crate) async fn local_index(
+    shared: &Shared,
+    version: &Version,
+) -> Result<TableIndex, FetchError> {
+    let fields = version.manifest().fields();
+    decode_index(fields, &here(&shared.store, fields.table).await?)
+}
+
+/// The entries of some pages, in order, if those are here.
+pub(crate) async fn local_entries(
+    shared: &Shared,
+    pages: &[&PageRef],
+) -> Result<Vec<FileEntry>, FetchError> {
+    let mut entries = Vec::new();
+    for page_ref in pages {
+        let page = here(&shared.store, page_ref.page()).await?;
+        let page = Page::decode(&page, page_ref).map_err(FetchError::Page)?;
+        entries.extend(page.shards().map(|(_, entry)| entry.without_remarks()));
+    }
+    Ok(entries)
 }
 
 /// The files of a version whose table is here, page by page: a million at once take 250 MB.

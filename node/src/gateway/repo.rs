@@ -2,21 +2,26 @@
 
 use std::{sync::Arc, time::Duration};
 
-use opendag_protocol::{DatasetId, ManifestId, RecordId, http::hf::Repo};
+pub(super) use opendag_protocol::revision::commit;
+use opendag_protocol::{
+    DatasetId, RecordId,
+    http::hf::Repo,
+    revision::{Meaning, Revision},
+};
 
 use super::names::{self, NoName};
 use crate::{
     node::Shared,
     read::{ReadFault, ReadVersion},
-    resolve::{self, Version},
+    resolve::{self, ResolveError, Version, history},
 };
 
 /// How long a dataset is looked for that is not known here: clients wait for 10 s.
 const FIND_MAX: Duration = Duration::from_secs(8);
 /// The revision that clients ask for unless told otherwise.
 pub(crate) const MAIN: &str = "main";
-/// Bytes of the short id of a version, which clients take for a Git commit.
-const COMMIT_BYTES: usize = 20;
+/// Older versions are asked for so long.
+const OLDER_MAX: Duration = Duration::from_secs(4);
 
 /// Why there is no version.
 #[derive(Debug)]
@@ -60,62 +65,75 @@ pub(crate) async fn of_id(
     revision: &str,
 ) -> Result<Arc<ReadVersion>, NoVersion> {
     let readers = &shared.readers;
+    let revision: Revision = revision.parse().map_err(|_| NoVersion::Revision)?;
     let newest = readers
         .version(shared, id, FIND_MAX)
         .await
         .map_err(NoVersion::Repo)?;
-    if revision == MAIN || is_revision(newest.version(), revision) {
+    if revision.is_newest() || revision.as_str() == commit(newest.version().id) {
         return Ok(newest);
     }
-    // Of all versions of the dataset, the newest that is called so.
-    let known: Vec<ManifestId> = newest
-        .version()
-        .state
-        .manifests()
-        .map(|(_, id)| id)
-        .rev()
-        .collect();
-    for manifest in known {
-        let failed = |error: resolve::ResolveError| {
-            tracing::warn!(%error, "a version cannot be read");
-            NoVersion::Repo(ReadFault::Failed)
-        };
-        if let Some(version) = resolve::version(shared, manifest).map_err(failed)?
-            && is_revision(&version, revision)
-        {
-            return readers.open(shared, version).await.map_err(NoVersion::Repo);
-        }
+    let failed = |error: ResolveError| {
+        tracing::warn!(%error, "a version cannot be read");
+        NoVersion::Repo(ReadFault::Failed)
+    };
+    let mut meaning = meaning(shared, &newest, &revision).await.map_err(failed)?;
+    if meaning == Meaning::None {
+        let found = older(shared, newest.version(), &revision).await;
+        meaning = found.map_err(failed)?;
     }
-    Err(NoVersion::Revision)
+    let manifest = match meaning {
+        Meaning::One(manifest) => manifest,
+        Meaning::None => return Err(NoVersion::Revision),
+        Meaning::Several(_) => {
+            tracing::debug!(%id, %revision, "several versions are called so");
+            return Err(NoVersion::Revision);
+        }
+    };
+    let version = resolve::version(shared, manifest).map_err(failed)?;
+    let version = version.ok_or(NoVersion::Revision)?;
+    readers.open(shared, version).await.map_err(NoVersion::Repo)
 }
 
-fn is_revision(version: &Version, revision: &str) -> bool {
-    let fields = version.manifest().fields();
-    fields.label.as_deref() == Some(revision)
-        || commit(version.id) == revision
-        || version.id.to_string() == revision
-        || fields.sequence.to_string() == revision
+/// What a revision means among the versions that are known here.
+async fn meaning(
+    shared: &Arc<Shared>,
+    of: &ReadVersion,
+    revision: &Revision,
+) -> Result<Meaning, ResolveError> {
+    let (shared, dataset) = (shared.clone(), of.version().dataset());
+    let revision = revision.clone();
+    let meaning = tokio::task::spawn_blocking(move || match shared.store.dataset(&dataset)? {
+        Some(state) => history::meaning(&shared, &state, &revision),
+        None => Ok(Meaning::None),
+    });
+    meaning.await.map_err(|_| ResolveError::Stopped)?
 }
 
-/// The short id of a version: 40 hexadecimal digits, as clients want of what never changes.
-pub(super) fn commit(manifest: ManifestId) -> String {
-    let hash = manifest.hash();
-    let bytes = hash.as_bytes().get(..COMMIT_BYTES).unwrap_or_default();
-    data_encoding::HEXLOWER.encode(bytes)
+/// The same when older versions were asked for. Clients ask for many revisions that are none: so this is
+/// done only now and then, and not where all versions are known.
+async fn older(
+    shared: &Arc<Shared>,
+    newest: &Version,
+    revision: &Revision,
+) -> Result<Meaning, ResolveError> {
+    if history::gap(shared, newest)?.is_none() || !shared.readers.is_due(newest.id.into()) {
+        return Ok(Meaning::None);
+    }
+    let Ok(net) = shared.net().await else {
+        return Ok(Meaning::None);
+    };
+    let whom = (Vec::new(), OLDER_MAX);
+    history::learn(shared, &net, newest, whom, Some(revision)).await?;
+    match shared.store.dataset(&newest.dataset())? {
+        Some(state) => history::meaning(shared, &state, revision),
+        None => Ok(Meaning::None),
+    }
 }
 
 /// The dataset's versions that are known here, the newest first.
 pub(super) fn history(shared: &Shared, dataset: DatasetId) -> Vec<Version> {
     let state = shared.store.dataset(&dataset).ok().flatten();
-    let known = state.map(|state| {
-        state
-            .manifests()
-            .map(|(_, id)| id)
-            .rev()
-            .collect::<Vec<_>>()
-    });
-    let versions = known.unwrap_or_default().into_iter();
-    versions
-        .filter_map(|manifest| resolve::version(shared, manifest).ok().flatten())
-        .collect()
+    let known = state.map(|state| history::known(shared, &state).unwrap_or_default());
+    known.unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use opendag_protocol::{DatasetId, Hash, ManifestId, RecordId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{DraftInfo, ForkInfo, LicenseHint, LineageInfo, OwnersInfo, Shell};
+use super::{DiffInfo, DraftInfo, ForkInfo, LicenseHint, LineageInfo, OwnersInfo, Shell};
 
 /// How far a long operation is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +84,9 @@ pub struct VersionInfo {
     pub newest: bool,
     /// Since when the publisher's word that it is newest has expired.
     pub head_expired_since: Option<Timestamp>,
+    /// How fresh what is known of its dataset is; `None`: nobody said which version is the newest.
+    #[serde(default)]
+    pub head: Option<HeadInfo>,
     /// Other manifests signed with the same sequence: proof that the publisher equivocated.
     pub equivocations: Vec<ManifestId>,
     /// Proofs that the owners of its dataset signed two things of which one may be true.
@@ -96,6 +99,21 @@ pub struct VersionInfo {
     pub places: Vec<PlaceInfo>,
     /// A link to it.
     pub link: String,
+}
+
+/// What the owners of a dataset said last about which version is the newest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadInfo {
+    /// The newest version.
+    pub manifest: ManifestId,
+    /// Its number.
+    pub sequence: u64,
+    /// When they said it.
+    pub issued_at: Timestamp,
+    /// Until when it holds.
+    pub expires_at: Timestamp,
+    /// Is that over? Then nobody can tell whether there is a newer version.
+    pub expired: bool,
 }
 
 /// Where a version lies on this node.
@@ -276,6 +294,12 @@ pub enum Event {
         wasted_bytes: u64,
         /// Who gave how much.
         peers: Vec<PeerShare>,
+        /// Is it the newest version that this node knows of?
+        #[serde(default)]
+        newest: bool,
+        /// How fresh that is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        head: Option<HeadInfo>,
         /// How long it took.
         seconds: f64,
     },
@@ -292,14 +316,7 @@ pub enum Event {
         files: Vec<FileInfo>,
     },
     /// Difference of two versions.
-    Diff {
-        /// Paths only in the newer.
-        added: Vec<FileInfo>,
-        /// Paths only in the older.
-        removed: Vec<FileInfo>,
-        /// Paths in both with other content; as they are in the newer.
-        changed: Vec<FileInfo>,
-    },
+    Diff(Box<DiffInfo>),
     /// All was hashed again.
     Verified {
         /// Shards read.

@@ -74,7 +74,8 @@ pub struct SignRequest {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FetchRequest {
-    /// A link, a bare id, the path of an exported manifest, or the name of a dataset known here.
+    /// A link, a bare id, the path of an exported manifest, or the name of a dataset known here; behind each
+    /// but a path perhaps `@` and a label, a sequence number or a commit.
     pub link: String,
     /// Absolute path of the target folder; `None`: the dataset's name below `cwd`.
     pub output: Option<PathBuf>,
@@ -112,6 +113,8 @@ pub struct LinkRequest {
     pub peers: Vec<String>,
     /// As [`FetchRequest::timeout_ms`].
     pub timeout_ms: Option<u64>,
+    /// Ask others for a newer version also where one is known here.
+    pub newest: bool,
 }
 
 /// What a version was made from, and what was made from it. Ends in [`super::Event::Lineage`].

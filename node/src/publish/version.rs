@@ -18,7 +18,7 @@ use crate::{
     fork,
     node::Shared,
     ops::PublishRequest,
-    resolve::{self, Wish, now},
+    resolve::{self, Asked, now},
     store::{HashedFile, Place, PlaceKind},
 };
 
@@ -61,7 +61,7 @@ pub(super) fn derivations(
 ) -> Result<Vec<Derivation>, PublishError> {
     let mut derivations = Vec::new();
     for link in links {
-        let wish = Wish::parse(shared, link, Path::new("."), &[])?;
+        let wish = Asked::parse(shared, link, Path::new("."), &[])?.here(shared)?;
         let known = resolve::local(shared, wish.id)?;
         let manifest = known.map_or_else(|| wish.id.into(), |version| version.id);
         derivations.push(Derivation {

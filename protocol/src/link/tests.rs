@@ -30,6 +30,24 @@ fn bare_ids_are_links() {
 }
 
 #[test]
+fn a_revision_stands_behind_the_id() {
+    let revision = |text: &str| text.parse::<Revision>().unwrap();
+    let link: Link = format!("opendag:{}@v1.1?name=a", id()).parse().unwrap();
+    assert_eq!(link.revision(), Some(&revision("v1.1")));
+    assert_eq!((link.id(), link.name()), (id(), Some("a")));
+    // In the full form it is encoded like a value, behind a bare id it stands as it is.
+    let text = format!("opendag:{}@final%20%40%20%E6%97%A5", id());
+    let link: Link = text.parse().unwrap();
+    assert_eq!(link.revision(), Some(&revision("final @ 日")));
+    assert_eq!(link.to_string(), text);
+    assert_eq!(format!("{}@final @ 日", id()).parse(), Ok(link));
+    assert_eq!(
+        format!("{}@50%", id()).parse::<Link>().unwrap().revision(),
+        Some(&revision("50%"))
+    );
+}
+
+#[test]
 fn unknown_parameters_are_ignored() {
     let text = format!("opendag:{}?size=3&x&name=a&&y=%41", id());
     let link: Link = text.parse().unwrap();
@@ -54,6 +72,13 @@ fn bad_links_are_refused() {
         format!("opendag:{}", id.to_string().to_uppercase()),
         format!("opendag:{blob}"),
         blob.to_string(),
+        format!("opendag:{id}@"),
+        format!("{id}@"),
+        format!("{id}@ v1"),
+        format!("opendag:{id}@v 1"),
+        format!("opendag:{id}@%1B[2J"),
+        format!("opendag:{id}@{}", "a".repeat(65)),
+        "opendag:my-data@v1".to_owned(),
         format!("opendag:{id}?name="),
         format!("opendag:{id}?name"),
         format!("opendag:{id}?name=a&name=b"),
@@ -92,17 +117,22 @@ proptest! {
         hash: [u8; 32],
         name in prop::option::of("[^\\p{C}\\s/\\\\:*?\"<>|.-][a-zA-Z0-9 _%&=+#é日]{0,20}[a-z]"),
         peers in prop::collection::vec("/[!-~]{1,20}/p2p/[a-zA-Z0-9]{1,10}", 0..8),
+        revision in prop::option::of("[!-~é日]{1,15}"),
     ) {
         let id = RecordId::from_hash(Hash::from_bytes(hash));
         if let Ok(link) = Link::new(id, name, peers) {
+            let link = match revision {
+                Some(revision) => link.at(revision.parse().unwrap()).unwrap(),
+                None => link,
+            };
             prop_assert!(link.to_string().is_ascii());
             prop_assert_eq!(link.to_string().parse(), Ok(link));
         }
     }
 
     #[test]
-    fn what_parses_prints_and_parses_again(text in "[a-z0-9=&%?/ ]{0,60}", prefixed: bool) {
-        let text = if prefixed { format!("opendag:{}?{text}", id()) } else { text };
+    fn what_parses_prints_and_parses_again(text in "[?@][a-z0-9=&%?/ @]{0,60}", prefixed: bool) {
+        let text = if prefixed { format!("opendag:{}{text}", id()) } else { text };
         if let Ok(link) = text.parse::<Link>() {
             prop_assert_eq!(link.to_string().parse(), Ok(link));
         }

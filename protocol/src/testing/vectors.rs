@@ -559,6 +559,8 @@ struct Links {
 struct AcceptedLink {
     text: String,
     id: RecordId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revision: Option<String>,
     name: Option<String>,
     peers: Vec<String>,
     printed: String,
@@ -571,6 +573,7 @@ fn links() -> Links {
         let link: Link = text.parse().unwrap();
         AcceptedLink {
             id: link.id(),
+            revision: link.revision().map(ToString::to_string),
             name: link.name().map(str::to_owned),
             peers: link.peers().to_vec(),
             printed: link.to_string(),
@@ -589,6 +592,9 @@ fn links() -> Links {
             format!("opendag:{id}?peer={}", peer.replace('/', "%2f")),
             format!("opendag:{id}?name=%E6%97%A5%E6%9C%AC&size=3&later"),
             format!("opendag:{id}?name=a+b"),
+            format!("{id}@v1.1"),
+            format!("opendag:{id}@3?name=a"),
+            format!("opendag:{id}@final%20%40%20%E6%97%A5"),
         ]
         .map(accepted)
         .into(),
@@ -600,6 +606,9 @@ fn links() -> Links {
             format!("opendag:{}", id.to_string().to_uppercase()),
             format!("opendag:{}", BlobId::from_hash(Hash::of(b"record"))),
             format!("opendag:{id}#x"),
+            format!("opendag:{id}@"),
+            format!("opendag:{id}@v 1"),
+            format!("opendag:{id}@{}", "v".repeat(65)),
             format!("opendag:{id}?name="),
             format!("opendag:{id}?name=a&name=b"),
             format!("opendag:{id}?name=a%2Fb"),

@@ -25,6 +25,7 @@ fn info() -> VersionInfo {
         derived_from: Vec::new(),
         newest: true,
         head_expired_since: Some(Timestamp::from_secs(u64::MAX)),
+        head: None,
         equivocations: vec![ManifestId::from_hash(Hash::of(b"other"))],
         forks: Vec::new(),
         license_hints: Vec::new(),

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use indicatif::HumanBytes;
-use opendag_node::ops::{ForkInfo, LicenseFit, PlaceInfo, VersionInfo};
+use opendag_node::ops::{ForkInfo, HeadInfo, LicenseFit, PlaceInfo, VersionInfo};
 use opendag_protocol::{ManifestId, Timestamp, catalogue::EquivocationKind};
 
 use super::{Lines, escape, path};
@@ -66,8 +66,28 @@ fn version(lines: &mut Lines, info: &VersionInfo) {
         Some(&format!("{owners}; {} must sign", info.threshold)),
     );
     lines.field("Link", Some(&info.link));
+    if let Some(head) = &info.head {
+        freshness(lines, head, info.newest);
+    }
     places(lines, &info.places);
     warnings(lines, info);
+}
+
+/// How fresh it is what is known of a dataset.
+pub(super) fn freshness(lines: &mut Lines, head: &HeadInfo, newest: bool) {
+    let (issued, expires) = (time(head.issued_at), time(head.expires_at));
+    let until = match head.expired {
+        true => format!("expired {expires}: there may be a newer one"),
+        false => format!("good until {expires}"),
+    };
+    let which = match newest {
+        true => "this version".to_owned(),
+        false => format!("version {}", head.sequence),
+    };
+    lines.add(format_args!(
+        "{:<12} {which}, as the owners said {issued}, {until}",
+        "Newest"
+    ));
 }
 
 fn places(lines: &mut Lines, places: &[PlaceInfo]) {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use opendag_protocol::{DatasetId, RecordId};
+use opendag_protocol::{DatasetId, RecordId, revision};
 
 use crate::{
     gateway::repo::{self, MAIN, NoVersion},
@@ -74,13 +74,12 @@ pub(super) async fn find(
     if let Some(id) = dataset(shared, name).await? {
         return version(shared, id, MAIN).await;
     }
-    let Some((name, revision)) = name.rsplit_once('@') else {
-        return Ok(None);
-    };
-    match dataset(shared, name).await? {
-        Some(id) => version(shared, id, revision).await,
-        None => Ok(None),
+    for (name, revision) in revision::split(name) {
+        if let Some(id) = dataset(shared, name).await? {
+            return version(shared, id, revision).await;
+        }
     }
+    Ok(None)
 }
 
 async fn version(
