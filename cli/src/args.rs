@@ -12,11 +12,13 @@ use crate::commands::{
     keep::{LinkArg, RmArgs, VerifyArgs},
     key::KeyCommand,
     lineage::LineageArgs,
+    lock::LockArgs,
     manifest::ManifestCommand,
     mount::{MountArgs, UnmountArgs},
     owners::{OwnersCommand, SignArgs},
     pages::{CompletionsArgs, ManArgs},
     publish::PublishArgs,
+    receipt::ReceiptArgs,
     testnet::TestnetCommand,
     versions::{DiffArgs, LogArgs, LsArgs, ShowArgs},
 };
@@ -103,6 +105,8 @@ pub enum Command {
     Publish(Box<PublishArgs>),
     /// Fetch a version, verify each byte, and put it in place
     Fetch(FetchArgs),
+    /// Write down which versions a project uses, in opendag.lock
+    Lock(LockArgs),
     /// List the versions that are here, or the files of one
     Ls(LsArgs),
     /// Show what a version is
@@ -115,6 +119,8 @@ pub enum Command {
     Lineage(LineageArgs),
     /// Hash again what is on disk, report, and repair from peers
     Verify(VerifyArgs),
+    /// Hash again what lies here of a version, and sign that it is as it should be
+    Receipt(ReceiptArgs),
     /// Keep a version: mirror it if it is not here
     Pin(PinArgs),
     /// Let a version go: `gc` may free it

@@ -8,11 +8,13 @@ pub mod fetch;
 pub mod keep;
 pub mod key;
 pub mod lineage;
+pub mod lock;
 pub mod manifest;
 pub mod mount;
 pub mod owners;
 pub mod pages;
 pub mod publish;
+pub mod receipt;
 pub mod testnet;
 pub mod versions;
 
@@ -27,7 +29,7 @@ use crate::{args::Command, error::CliError};
 pub enum Task {
     /// One operation of a node.
     Operation(Operation),
-    /// The records of a version, written to a file or standard output.
+    /// The records of a version, or a receipt, written to a file or standard output.
     Export(Operation, Option<PathBuf>),
     /// A mount, until it is ended.
     Mount(MountRequest),
@@ -53,18 +55,20 @@ impl TryFrom<Command> for Task {
             Command::Completions(args) => return Ok(Self::Completions(args.shell)),
             Command::Man(args) => return Ok(Self::Man(args.dir)),
             Command::Manifest(command) => return command.task(),
+            Command::Receipt(args) => return args.task(),
             Command::Mount(args) => return args.request().map(Self::Mount),
             Command::Lineage(args) => Operation::Lineage(args.request()?),
             Command::Publish(args) => (*args).operation()?,
             Command::Sign(args) => Operation::Sign(args.request()?),
             Command::Owners(command) => command.operation()?,
-            Command::Fetch(args) => Operation::Fetch(args.request()?),
+            Command::Fetch(args) => args.operation()?,
+            Command::Lock(args) => args.operation()?,
             Command::Pin(args) => Operation::Fetch(args.request()?),
             Command::Ls(args) => args.operation()?,
             Command::Show(args) => args.operation()?,
             Command::Log(args) => Operation::Log(args.request()?),
             Command::Diff(args) => Operation::Diff(args.request()?),
-            Command::Verify(args) => Operation::Verify(args.request()?),
+            Command::Verify(args) => args.operation()?,
             Command::Unpin(args) => Operation::Unpin(args.request()?),
             Command::Rm(args) => Operation::Rm(args.request()?),
             Command::Gc => Operation::Gc,

@@ -95,13 +95,14 @@ pub(crate) async fn print(
     let mut outcome = None;
     while let Some(event) = events.recv().await {
         match (exported(&event), export_to) {
-            (Some(text), Some(Some(file))) => {
-                write_export(file, &text)?;
-                output.note(&format!("Written to {}.", file.display()));
-                outcome = Some(Ok(()));
-            }
-            (Some(text), Some(None)) => {
-                output.document(&text);
+            (Some(text), Some(to)) => {
+                match to {
+                    Some(file) => {
+                        write_new(file, &text)?;
+                        output.note(&format!("Written to {}.", file.display()));
+                    }
+                    None => output.document(&text),
+                }
                 outcome = Some(Ok(()));
             }
             _ => {
@@ -122,6 +123,9 @@ pub(crate) async fn print(
 fn exported(event: &Event) -> Option<String> {
     if let Event::Exported { records, .. } = event {
         return Some(export::to_text(records));
+    }
+    if let Event::Receipt(info) = event {
+        return info.text.clone();
     }
     let Event::Described { document, .. } = event else {
         return None;
@@ -149,6 +153,9 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
                     .to_owned(),
             )))
         }
+        Event::Receipt(info) if !info.bad.is_empty() => Some(Err(CliError::Failed(
+            "The receipt holds, but some of the files here are not any more what it states.".to_owned(),
+        ))),
         Event::Published { .. }
         | Event::Plan { .. }
         | Event::Fetched { .. }
@@ -156,6 +163,9 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
         | Event::Files { .. }
         | Event::Diff(_)
         | Event::Verified { .. }
+        | Event::Locked { .. }
+        | Event::Restored { .. }
+        | Event::Receipt(_)
         | Event::Exported { .. }
         | Event::Described { .. }
         | Event::Changed { .. }
@@ -173,7 +183,7 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
     }
 }
 
-fn write_export(file: &Path, text: &str) -> Result<(), CliError> {
+fn write_new(file: &Path, text: &str) -> Result<(), CliError> {
     use std::io::Write as _;
     let written = std::fs::OpenOptions::new()
         .write(true)

@@ -16,9 +16,7 @@ use crate::{
     fork, lineage,
     net::NetError,
     node::Shared,
-    ops::{
-        DescribeRequest, Event, FileInfo, LinkRequest, PeerInfo, PlaceInfo, VersionInfo,
-    },
+    ops::{DescribeRequest, Event, FileInfo, LinkRequest, PeerInfo, PlaceInfo, VersionInfo},
     read::ReadFault,
     report::Reporter,
     resolve::{self, Asked, ResolveError, Version, Wish, history, now},
@@ -205,13 +203,23 @@ async fn wanted(
     let (version, wish) = version(shared, request, report).await?;
     warn_if_expired(&version, &wish, report).await;
     let all = Selection::new(&[], &[]).map_err(FetchError::from)?;
-    if let Ok(here) = table::local(shared, &version, &all).await {
+    table_of(shared, (&version, &wish), &all, request.timeout_ms).await
+}
+
+/// The selected files of a version: by its table here, or from its swarm.
+pub(crate) async fn table_of(
+    shared: &Arc<Shared>,
+    (version, wish): (&Version, &Wish),
+    selection: &Selection,
+    timeout_ms: Option<u64>,
+) -> Result<Vec<Wanted>, InspectError> {
+    if let Ok(here) = table::local(shared, version, selection).await {
         return Ok(here);
     }
-    let within = request.timeout_ms.map_or(FIND_MAX, Duration::from_millis);
+    let within = timeout_ms.map_or(FIND_MAX, Duration::from_millis);
     let net = shared.net().await?;
-    let mut describe = table::Describe::join(shared, &net, &version, &wish);
-    let wanted = timeout(within, describe.wanted(&version, &all)).await;
+    let mut describe = table::Describe::join(shared, &net, version, wish);
+    let wanted = timeout(within, describe.wanted(version, selection)).await;
     Ok(wanted.map_err(|_| InspectError::NoTable(within))??)
 }
 
@@ -272,6 +280,7 @@ pub(crate) async fn describe(
         link: Some(request.link.clone()),
         peers: request.peers.clone(),
         timeout_ms: request.timeout_ms,
+        newest: false,
     };
     let (version, _) = version(shared, &about, report).await?;
     let within = request.timeout_ms.map_or(FIND_MAX, Duration::from_millis);

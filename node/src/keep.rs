@@ -164,6 +164,24 @@ fn newest_of_each_folder(shared: &Shared, places: Vec<Place>) -> Result<Vec<Plac
     Ok(newest.into_values().map(|(_, place)| place).collect())
 }
 
+/// Hashes files of one place, and tells which of them are not as they should be.
+pub(crate) async fn check_place(
+    shared: &Arc<Shared>,
+    place: &Place,
+    wanted: &Arc<Vec<Wanted>>,
+    (report, cancel): (&Reporter, &CancellationToken),
+) -> Result<Vec<BadShard>, KeepError> {
+    let files = u64::try_from(wanted.len()).unwrap_or(u64::MAX);
+    let bytes = wanted.iter().map(|wanted| wanted.entry.size()).sum();
+    let mut meter = Meter::new(report.clone(), "verify", files, bytes);
+    let (shared, place) = (shared.clone(), place.clone());
+    let (wanted, cancel) = (wanted.clone(), cancel.clone());
+    let check = move || check(&shared, &place, &wanted, &mut meter, &cancel);
+    tokio::task::spawn_blocking(check)
+        .await
+        .map_err(|_| KeepError::Stopped)?
+}
+
 /// Hashes the files of one place. Blocks.
 fn check(
     shared: &Shared,

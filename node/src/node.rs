@@ -12,6 +12,7 @@ use std::{
 use libp2p::{Multiaddr, PeerId, identity::ed25519};
 use opendag_protocol::{
     ManifestId,
+    key::SecretKey,
     wire::{BoundedBytes, BoundedVec},
 };
 use tokio::sync::OnceCell;
@@ -237,6 +238,11 @@ impl Shared {
                 .collect(),
             None => Vec::new(),
         }
+    }
+
+    /// The key by which other nodes know this one.
+    pub(crate) fn node_key(&self) -> SecretKey {
+        SecretKey::from_bytes(&self.key_seed)
     }
 
     /// The publisher keys of this node.

@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     aliases, compare,
     fault::{self, Fault},
-    fetch, gateway, inspect, keep, lineage, mount,
+    fetch, gateway, inspect, keep, lineage, lock, mount,
     node::{Node, Shared},
     ops::{Event, Operate, Operation},
-    owners, publish,
+    owners, publish, receipt,
     report::Reporter,
 };
 
@@ -68,7 +68,9 @@ failures!(
     publish::PublishError,
     inspect::InspectError,
     keep::KeepError,
+    lock::LockError,
     mount::MountError,
+    receipt::ReceiptFault,
     owners::OwnersError
 );
 
@@ -124,6 +126,20 @@ async fn carry_out(
         Operation::Verify(request) => {
             let _running = shared.running.begin("verify".to_owned());
             keep::verify(shared, &request, report, cancel).await?
+        }
+        Operation::Lock(request) => lock::lock(shared, &request, report).await?,
+        Operation::Restore(request) => {
+            let what = format!("fetch what {} locks", request.dir.display());
+            let _running = shared.running.begin(what);
+            lock::restore(shared, &request, report, cancel).await?
+        }
+        Operation::Receipt(request) => {
+            let _running = shared.running.begin("verify for a receipt".to_owned());
+            receipt::make(shared, &request, report, cancel).await?
+        }
+        Operation::CheckReceipt(request) => {
+            let _running = shared.running.begin("check a receipt".to_owned());
+            receipt::check(shared, &request, report, cancel).await?
         }
         Operation::Unpin(request) => keep::unpin(shared, &request).await?,
         Operation::Rm(request) => keep::rm(shared, &request).await?,

@@ -10,6 +10,8 @@ mod draft;
 mod event;
 mod fork;
 mod lineage;
+mod lock;
+mod receipt;
 mod request;
 
 use std::future::Future;
@@ -20,13 +22,14 @@ pub use draft::{
 };
 pub use event::{
     AliasInfo, BadShard, Event, FileInfo, HeadInfo, KeyInfo, PeerInfo, PeerShare, PlaceInfo,
-    Progress,
-    VersionInfo,
+    Progress, VersionInfo,
 };
 pub use fork::{ForkInfo, ForkSide};
 pub use lineage::{
     LicenseFit, LicenseHint, LineageEdge, LineageFormat, LineageInfo, LineageVersion,
 };
+pub use lock::{LockChange, LockRequest, LockedInfo, RestoreRequest};
+pub use receipt::{CheckReceiptRequest, ReceiptInfo, ReceiptRequest};
 pub use request::{
     AliasNameRequest, AliasRequest, DescribeRequest, DiffRequest, EnvRequest, FetchRequest,
     FinishRequest, KeyFileRequest, KeyRequest, LineageRequest, LinkRequest, MountRequest,
@@ -70,6 +73,14 @@ pub enum Operation {
     Diff(DiffRequest),
     /// See [`VerifyRequest`].
     Verify(VerifyRequest),
+    /// See [`LockRequest`].
+    Lock(LockRequest),
+    /// See [`RestoreRequest`].
+    Restore(RestoreRequest),
+    /// See [`ReceiptRequest`].
+    Receipt(ReceiptRequest),
+    /// See [`CheckReceiptRequest`].
+    CheckReceipt(CheckReceiptRequest),
     /// Let go: keep the data, but `gc` may free it. [`Event::Changed`].
     Unpin(LinkRequest),
     /// Let go and free what only this one needs. [`Event::Changed`].

@@ -5,6 +5,7 @@
 //! The formats are specified in `specs/`, with vectors in `specs/vectors`.
 
 pub mod admission;
+mod armor;
 pub mod catalogue;
 pub mod cbor;
 pub mod chunkmap;
@@ -21,6 +22,7 @@ pub mod lineage;
 pub mod link;
 pub mod path;
 pub mod rate;
+pub mod receipt;
 pub mod record;
 pub mod revision;
 pub mod schema;

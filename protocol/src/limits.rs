@@ -104,6 +104,12 @@ pub const LINEAGE_VERSIONS_MAX: usize = 1000;
 /// A draft as text: an owner chain of the greatest length, and a manifest.
 pub const DRAFT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// A receipt as text: room for the globs of any selection that people write.
+pub const RECEIPT_BYTES_MAX: usize = 64 * 1024;
+
+/// Globs in each list of a receipt.
+pub const RECEIPT_GLOBS_MAX: usize = 256;
+
 /// Names that are offered for a revision that nothing is called: what the eye takes in at once.
 pub const REVISION_HINTS_MAX: usize = 5;
 

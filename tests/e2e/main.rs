@@ -52,6 +52,8 @@ mod links;
 #[cfg(test)]
 mod local;
 #[cfg(test)]
+mod locks;
+#[cfg(test)]
 mod mount;
 #[cfg(test)]
 mod owners;

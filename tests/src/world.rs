@@ -155,6 +155,13 @@ impl Node {
         self
     }
 
+    /// Runs in another folder.
+    #[must_use]
+    pub fn inside(mut self, folder: &Path) -> Self {
+        folder.clone_into(&mut self.cwd);
+        self
+    }
+
     /// Runs another binary, such as `node`.
     #[must_use]
     pub fn with_binary(mut self, binary: impl Into<PathBuf>) -> Self {

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
-use opendag_node::ops::FetchRequest;
+use opendag_node::ops::{FetchRequest, Operation, RestoreRequest};
 
 use crate::{
     error::CliError,
@@ -31,9 +31,15 @@ impl SourceArgs {
 /// Arguments of `fetch`.
 #[derive(Clone, Debug, Args)]
 pub struct FetchArgs {
-    /// Link, id, path of an exported manifest, or name of a dataset known here
-    pub link: String,
-    /// Folder to put it into [default: the dataset's name, here]
+    /// Link, id, path of an exported manifest, or name of a dataset known here; @LABEL, @NUMBER or
+    /// @COMMIT behind it for a version
+    #[arg(required_unless_present = "locked")]
+    pub link: Option<String>,
+    /// Fetch exactly what opendag.lock in this folder says: all of it, or what LINK means
+    #[arg(long, conflicts_with_all = ["include", "exclude", "plan", "accept_fork"])]
+    pub locked: bool,
+    /// Folder to put it into [default: the dataset's name, here]; with --locked the folder below which
+    /// the targets lie
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// Fetch only paths that match; may be repeated
@@ -63,9 +69,30 @@ pub struct FetchArgs {
 }
 
 impl FetchArgs {
-    pub(super) fn request(self) -> Result<FetchRequest, CliError> {
+    pub(super) fn operation(self) -> Result<Operation, CliError> {
+        match self.locked {
+            true => Ok(Operation::Restore(self.locked_request()?)),
+            false => Ok(Operation::Fetch(self.request()?)),
+        }
+    }
+
+    fn locked_request(self) -> Result<RestoreRequest, CliError> {
+        Ok(RestoreRequest {
+            dir: here()?,
+            links: self.link.into_iter().collect(),
+            output: self.output.as_deref().map(absolute_path).transpose()?,
+            timeout_ms: self.source.timeout_ms(),
+            peers: self.source.peer,
+            no_seed: self.no_seed,
+            no_delta: self.no_delta,
+            overwrite: self.overwrite,
+        })
+    }
+
+    fn request(self) -> Result<FetchRequest, CliError> {
         Ok(FetchRequest {
-            link: resolve(self.link)?,
+            // It is there, because there is no --locked.
+            link: resolve(self.link.unwrap_or_default())?,
             output: self.output.as_deref().map(absolute_path).transpose()?,
             cwd: here()?,
             include: self.include,
@@ -109,7 +136,7 @@ impl PinArgs {
     }
 }
 
-fn here() -> Result<PathBuf, CliError> {
+pub(super) fn here() -> Result<PathBuf, CliError> {
     let here = std::env::current_dir().map_err(|error| {
         CliError::Input(format!(
             "The current folder cannot be used: {error}. Go to another one."

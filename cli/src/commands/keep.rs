@@ -1,10 +1,15 @@
 //! `verify`, `unpin`, `rm`: what is kept here, and how well.
 
-use clap::Args;
-use opendag_node::ops::{LinkRequest, VerifyRequest};
+use std::{path::PathBuf, time::Duration};
 
-use super::local;
-use crate::{error::CliError, link::resolve};
+use clap::Args;
+use opendag_node::ops::{CheckReceiptRequest, LinkRequest, Operation, VerifyRequest};
+
+use super::{fetch::SourceArgs, local};
+use crate::{
+    error::CliError,
+    link::{absolute_path, resolve},
+};
 
 /// A version that is here.
 #[derive(Clone, Debug, Args)]
@@ -43,13 +48,33 @@ pub struct VerifyArgs {
     /// Only report what is wrong
     #[arg(long)]
     pub no_repair: bool,
+    /// Check a receipt instead: its signature, against the file table, and against files that lie here
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["link", "all", "no_repair"])]
+    pub receipt: Option<PathBuf>,
+    /// Address of a peer to ask first for the file table of a receipt; may be repeated
+    #[arg(long, value_name = "MULTIADDR", requires = "receipt")]
+    pub peer: Vec<String>,
+    /// Look for the file table of a receipt for so long, such as 90s or 5m
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, requires = "receipt")]
+    pub timeout: Option<Duration>,
 }
 
 impl VerifyArgs {
-    pub(super) fn request(self) -> Result<VerifyRequest, CliError> {
-        Ok(VerifyRequest {
-            link: self.link.map(resolve).transpose()?,
-            repair: !self.no_repair,
+    pub(super) fn operation(self) -> Result<Operation, CliError> {
+        let source = SourceArgs {
+            peer: self.peer,
+            timeout: self.timeout,
+        };
+        Ok(match self.receipt {
+            Some(file) => Operation::CheckReceipt(CheckReceiptRequest {
+                file: absolute_path(&file)?,
+                timeout_ms: source.timeout_ms(),
+                peers: source.peer,
+            }),
+            None => Operation::Verify(VerifyRequest {
+                link: self.link.map(resolve).transpose()?,
+                repair: !self.no_repair,
+            }),
         })
     }
 }

@@ -3,6 +3,7 @@
 mod dot;
 mod draft;
 mod lineage;
+mod lock;
 mod node;
 mod version;
 
@@ -33,6 +34,17 @@ pub(super) fn of(event: &Event) -> String {
         Event::Files { files } => files_of(&mut lines, "", files),
         Event::Diff(info) => diff(&mut lines, info),
         Event::Verified { shards, bytes, bad } => verified(&mut lines, *shards, *bytes, bad),
+        Event::Locked { file, datasets } => lock::locked(&mut lines, file, datasets),
+        Event::Restored {
+            datasets,
+            files,
+            bytes,
+            ..
+        } => lines.add(format_args!(
+            "All {datasets} datasets are as the lockfile says: {files} files, {}.",
+            HumanBytes(*bytes)
+        )),
+        Event::Receipt(info) => lock::receipt(&mut lines, info),
         Event::Changed {
             message,
             freed_bytes,

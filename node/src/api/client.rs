@@ -223,7 +223,8 @@ fn take_lines(buffer: &mut Vec<u8>) -> Vec<Vec<u8>> {
     lines.map(<[u8]>::to_vec).collect()
 }
 
-/// May `event` be the last one? Only [`Event::Files`] comes more than once and closes too.
+/// May `event` be the last one? [`Event::Files`], and [`Event::Fetched`] of a lockfile, come more than once and
+/// close too.
 fn closes(event: &Event) -> bool {
     !matches!(
         event,

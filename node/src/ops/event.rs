@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 use opendag_protocol::{DatasetId, Hash, ManifestId, RecordId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{DiffInfo, DraftInfo, ForkInfo, LicenseHint, LineageInfo, OwnersInfo, Shell};
+use super::{
+    DiffInfo, DraftInfo, ForkInfo, LicenseHint, LineageInfo, LockedInfo, OwnersInfo, ReceiptInfo,
+    Shell,
+};
 
 /// How far a long operation is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -326,6 +329,28 @@ pub enum Event {
         /// What is wrong.
         bad: Vec<BadShard>,
     },
+    /// Versions stand in a lockfile.
+    Locked {
+        /// The file.
+        file: PathBuf,
+        /// The entries that were asked for.
+        datasets: Vec<LockedInfo>,
+    },
+    /// What a lockfile says is in place.
+    Restored {
+        /// The file.
+        file: PathBuf,
+        /// Datasets.
+        datasets: u64,
+        /// Files of them.
+        files: u64,
+        /// Bytes of them.
+        bytes: u64,
+        /// Bytes that were received from peers for them.
+        received_bytes: u64,
+    },
+    /// A receipt was made or checked.
+    Receipt(Box<ReceiptInfo>),
     /// The signed records of a version: owner chain, manifest and newest head, in the order in which
     /// they can be checked.
     Exported {

@@ -1,15 +1,13 @@
-//! Drafts as text, to be mailed, copied and kept in version control: a first line with the format, then
-//! base64 (RFC 4648, with padding) in lines of at most 76 characters.
-
-use data_encoding::BASE64;
+//! Drafts as text: see [`crate::armor`] for its form.
 
 use super::{Draft, DraftError};
-use crate::limits::DRAFT_BYTES_MAX;
+use crate::{
+    armor::{self, ArmorError},
+    limits::DRAFT_BYTES_MAX,
+};
 
 /// The first line.
 const FIRST_LINE: &str = "opendag-draft/1";
-/// Characters of a line: what mail carries unchanged.
-const LINE_CHARS: usize = 76;
 
 /// Why a text is no draft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,15 +28,7 @@ pub enum TextError {
 /// # Errors
 /// [`DraftError::Form`], [`TextError::TooLarge`].
 pub fn write(draft: &Draft) -> Result<String, DraftError> {
-    let digits = BASE64.encode(&draft.encode()?);
-    let mut text = format!("{FIRST_LINE}\n");
-    let mut rest = digits.as_str();
-    while !rest.is_empty() {
-        let (line, more) = rest.split_at_checked(LINE_CHARS).unwrap_or((rest, ""));
-        text.push_str(line);
-        text.push('\n');
-        rest = more;
-    }
+    let text = armor::write(FIRST_LINE, &draft.encode()?);
     if text.len() > DRAFT_BYTES_MAX {
         return Err(TextError::TooLarge.into());
     }
@@ -53,15 +43,9 @@ pub fn read(text: &[u8]) -> Result<Draft, DraftError> {
     if text.len() > DRAFT_BYTES_MAX {
         return Err(TextError::TooLarge.into());
     }
-    let rest = text
-        .strip_prefix(FIRST_LINE.as_bytes())
-        .filter(|rest| rest.first().is_some_and(u8::is_ascii_whitespace))
-        .ok_or(TextError::FirstLine)?;
-    let digits: Vec<u8> = rest
-        .iter()
-        .copied()
-        .filter(|byte| !b"\r\n".contains(byte))
-        .collect();
-    let bytes = BASE64.decode(&digits).map_err(|_| TextError::NotBase64)?;
+    let bytes = armor::read(FIRST_LINE, text).map_err(|error| match error {
+        ArmorError::FirstLine => TextError::FirstLine,
+        ArmorError::NotBase64 => TextError::NotBase64,
+    })?;
     Draft::decode(&bytes)
 }
