@@ -1,93 +1,35 @@
-//! Telling the network what is here, and hearing what is new: provider records, heads, gossip.
+//! Telling the network what is here: provider records, heads, gossip.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use opendag_protocol::{
     DatasetId, RecordId,
-    admission::{self, Verdict as Judged},
     catalogue::DatasetState,
     limits::{CLOCK_SKEW_MAX, HEAD_BYTES_MAX},
     link::Link,
     record::SignedRecord,
 };
-use tokio::{
-    sync::{Semaphore, mpsc},
-    time::{MissedTickBehavior, interval, timeout},
-};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::{
-    ask,
-    net::{HeadRank, Net, NetEvent, Verdict},
+    net::{HeadRank, Net},
     node::Shared,
     publish::{self, PublishError, Signed},
     resolve::{Version, now},
     store::Store,
 };
 
-/// Heads are gossiped and put into the DHT again so often, for those who came late.
+/// What lies here is looked at so often: what is new is announced, heads are signed again in time. Those who came late
+/// compare their catalogues.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(10 * 60);
 /// Telling the network of a publish must not hold up the one who publishes.
 const TELL_MAX: Duration = Duration::from_secs(5);
-/// Heads of unknown datasets that are looked into at once; more are ignored.
-const JUDGED_AT_ONCE: usize = 8;
 /// Addresses in a link: enough for several networks, few enough to paste.
 const LINK_ADDRESSES_MAX: usize = 4;
-
-/// Handles what the network tells, until it ends.
-pub(crate) async fn listen(shared: Arc<Shared>, net: Net, mut events: mpsc::Receiver<NetEvent>) {
-    let judging = Arc::new(Semaphore::new(JUDGED_AT_ONCE));
-    while let Some(event) = events.recv().await {
-        match event {
-            NetEvent::Gossip { id, from, bytes } => {
-                let (shared, net, judging) = (shared.clone(), net.clone(), judging.clone());
-                let judged = judge(&shared, &bytes);
-                if let Judged::NeedOwners { dataset, .. } = judged {
-                    let Ok(permit) = judging.try_acquire_owned() else {
-                        net.verdict(id, Verdict::Ignore).await;
-                        continue;
-                    };
-                    tokio::spawn(async move {
-                        match ask::dataset(&net, from, dataset).await {
-                            Ok(records) => learn_all(&shared, &records),
-                            Err(error) => {
-                                tracing::debug!(peer = %from, %error, "no owners for a head");
-                            }
-                        }
-                        let verdict = conclude(&shared, judge(&shared, &bytes));
-                        net.verdict(id, verdict).await;
-                        drop(permit);
-                    });
-                } else {
-                    net.verdict(id, conclude(&shared, judged)).await;
-                }
-            }
-            NetEvent::PeerConnected { .. }
-            | NetEvent::PeerDisconnected { .. }
-            | NetEvent::LanPeer { .. }
-            | NetEvent::Listening { .. } => {}
-        }
-    }
-}
-
-fn judge(shared: &Shared, bytes: &[u8]) -> Judged {
-    let state = admission::head_dataset(bytes)
-        .and_then(|dataset| shared.store.dataset(&dataset).ok().flatten());
-    admission::judge(bytes, state.as_ref(), now())
-}
-
-fn conclude(shared: &Shared, judged: Judged) -> Verdict {
-    match judged {
-        Judged::Accept(head) => match shared.learn(&head) {
-            Ok(_) => Verdict::Accept,
-            Err(error) => {
-                tracing::debug!(%error, "a head was not kept");
-                Verdict::Ignore
-            }
-        },
-        Judged::Ignore(_) | Judged::NeedOwners { .. } => Verdict::Ignore,
-        Judged::Reject(_) => Verdict::Reject,
-    }
-}
 
 fn learn_all(shared: &Shared, records: &[SignedRecord]) {
     for record in records {
@@ -121,6 +63,7 @@ pub(crate) fn rank_head(store: &Store, key: &[u8], value: &[u8]) -> Option<HeadR
 /// Keeps what lies here announced, and heads that this node may sign fresh, until the network ends.
 pub(crate) async fn keep_announced(shared: Arc<Shared>, net: Net) {
     let mut ticks = interval(ANNOUNCE_EVERY);
+    let mut told = BTreeMap::new();
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
@@ -134,6 +77,7 @@ pub(crate) async fn keep_announced(shared: Arc<Shared>, net: Net) {
                 continue;
             }
         };
+        shared.protect_own();
         let mut datasets = BTreeSet::new();
         for manifest in versions {
             net.provide(manifest.hash()).await;
@@ -144,7 +88,14 @@ pub(crate) async fn keep_announced(shared: Arc<Shared>, net: Net) {
         for dataset in datasets {
             net.provide(dataset.hash()).await;
             freshen(&shared, dataset);
-            tell_head(&shared, &net, dataset).await;
+            let state = shared.store.dataset(&dataset).ok().flatten();
+            let head = state.as_ref().and_then(DatasetState::newest_record);
+            let Some(id) = head.map(SignedRecord::id) else {
+                continue;
+            };
+            if told.insert(dataset, id) != Some(id) {
+                tell_head(&shared, &net, dataset).await;
+            }
         }
     }
 }
@@ -180,6 +131,22 @@ fn freshen(shared: &Shared, dataset: DatasetId) {
 }
 
 impl Shared {
+    /// Sees that what is known of own datasets is never forgotten, whether they lie here or not.
+    pub(crate) fn protect_own(&self) {
+        let keys = self.keys();
+        let owners = keys.names().map(|names| {
+            let keys = names.iter().filter_map(|name| keys.get(name).ok());
+            keys.map(|key| key.public()).collect::<BTreeSet<_>>()
+        });
+        match owners {
+            Ok(owners) => {
+                self.store.protect_owned_by(owners.clone());
+                self.store.want_statements_of(owners);
+            }
+            Err(error) => tracing::warn!(%error, "cannot read the publisher keys"),
+        }
+    }
+
     /// Announces a version that was just published, if this node is on the network. Answers its link.
     pub(crate) async fn announce(&self, signed: &Signed) -> String {
         if let Some(net) = self.running_net() {

@@ -1,6 +1,7 @@
 //! Asking one peer for records and for blobs that describe a version.
 
 use std::{
+    collections::BTreeSet,
     io,
     sync::{
         Arc,
@@ -13,7 +14,7 @@ use futures::AsyncReadExt;
 use libp2p::PeerId;
 use opendag_protocol::{
     BlobId, DatasetId, RecordId,
-    limits::DESCRIPTION_BLOB_BYTES_MAX,
+    limits::{DESCRIPTION_BLOB_BYTES_MAX, RECORD_BYTES_MAX, RECORDS_PER_REQUEST_MAX},
     record::{Record, RecordError, SignedRecord},
     wire::{
         BlobRange, BlobsRequest, BoundedVec, GroupRange, RecordsRequest, RecordsResponse, Status,
@@ -33,6 +34,8 @@ use crate::{
 const OPEN_DEADLINE: Duration = Duration::from_secs(15);
 /// Records in one answer: an owner chain, a head, some manifests; more is a flood.
 const ANSWER_RECORDS_MAX: usize = 512;
+/// Bytes of the records in one answer: as many of the largest as one request may name.
+const ANSWER_BYTES_MAX: usize = RECORDS_PER_REQUEST_MAX * RECORD_BYTES_MAX;
 
 /// Why a peer gave no useful answer.
 #[derive(Debug, thiserror::Error)]
@@ -88,12 +91,16 @@ async fn records(
         .await
         .map_err(AskError::Frame)?;
     let mut records = Vec::new();
+    let mut bytes_left = ANSWER_BYTES_MAX;
     while let Some(answer) = read_frame(&mut stream, ANSWER_DEADLINE)
         .await
         .map_err(AskError::Frame)?
     {
         match answer {
-            RecordsResponse::Record(bytes) if records.len() < ANSWER_RECORDS_MAX => {
+            RecordsResponse::Record(bytes)
+                if records.len() < ANSWER_RECORDS_MAX && bytes.len() <= bytes_left =>
+            {
+                bytes_left -= bytes.len();
                 records.push(SignedRecord::decode(&bytes).map_err(AskError::Record)?);
             }
             RecordsResponse::Record(_) => return Err(AskError::TooMuch),
@@ -135,6 +142,26 @@ pub(crate) async fn named(net: &Net, peer: PeerId, id: RecordId) -> Result<Signe
     let records = records(net, peer, &RecordsRequest::Get { ids }).await?;
     let mut found = records.into_iter().filter(|record| record.id() == id);
     found.next().ok_or(AskError::NotFound)
+}
+
+/// Those of these records that `peer` has; of each at most one.
+pub(crate) async fn some(
+    net: &Net,
+    peer: PeerId,
+    ids: &[RecordId],
+) -> Result<Vec<SignedRecord>, AskError> {
+    let ids = BoundedVec::take_from(&mut ids.iter().copied());
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut asked: BTreeSet<RecordId> = ids.iter().copied().collect();
+    let mut told = match records(net, peer, &RecordsRequest::Get { ids }).await {
+        Ok(told) => told,
+        Err(AskError::NotFound) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    told.retain(|record| asked.remove(&record.id()));
+    Ok(told)
 }
 
 /// A record by its id, with what is needed to judge it: the owners of its dataset come first.

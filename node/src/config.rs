@@ -13,6 +13,7 @@
 //! s3 = "127.0.0.1:8481"
 //! gateway_cors_origins = ["https://app.example"]
 //! cache_limit = "20GB"
+//! catalogue_limit = "1GiB"
 //! ```
 
 use std::{
@@ -24,6 +25,8 @@ use std::{
 
 use libp2p::Multiaddr;
 use serde::{Deserialize, Deserializer, de};
+
+use crate::store::CATALOGUE_LIMIT;
 
 /// A configuration file is never larger.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -71,6 +74,9 @@ pub struct Config {
     /// Most bytes of files that were read and are not kept.
     #[serde(deserialize_with = "bytes")]
     pub cache_limit: u64,
+    /// Most bytes of records: what is known of datasets, here or not, and statements.
+    #[serde(deserialize_with = "bytes")]
+    pub catalogue_limit: u64,
 }
 
 impl Default for Config {
@@ -88,6 +94,7 @@ impl Default for Config {
             s3: None,
             gateway_cors_origins: Vec::new(),
             cache_limit: CACHE_LIMIT,
+            catalogue_limit: CATALOGUE_LIMIT,
         }
     }
 }

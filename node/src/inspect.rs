@@ -325,7 +325,16 @@ pub(crate) async fn status(shared: &Shared) -> Result<Event, InspectError> {
         count(shared.sessions.running().len()),
     );
     counters.insert("places".to_owned(), count(shared.store.places()?.len()));
+    counters.insert(
+        "known_datasets".to_owned(),
+        count(shared.store.dataset_count()),
+    );
+    let (bytes, _) = shared.store.catalogue_bytes();
+    counters.insert("catalogue_bytes".to_owned(), bytes);
     if let Some(net) = shared.running_net() {
+        let told = net.counters();
+        counters.insert("dht_announced".to_owned(), told.dht_announced);
+        counters.insert("heads_gossiped".to_owned(), told.heads_gossiped);
         counters.insert("peers".to_owned(), count(net.peers().await.len()));
     }
     Ok(Event::Status {

@@ -376,7 +376,7 @@ pub(crate) async fn reindex(shared: &Arc<Shared>) -> Result<Event, KeepError> {
     tokio::task::spawn_blocking(move || store.reindex())
         .await
         .map_err(|_| KeepError::Stopped)??;
-    let (places, datasets) = (shared.store.places()?.len(), shared.store.datasets()?.len());
+    let (places, datasets) = (shared.store.places()?.len(), shared.store.dataset_count());
     let message =
         format!("the index was rebuilt: {datasets} datasets are known, {places} versions lie here");
     Ok(Event::Changed {

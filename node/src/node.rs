@@ -20,6 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     announce,
+    catalogue::{self, Catalogue},
     config::Config,
     croissant::Documents,
     fault::Fault,
@@ -102,6 +103,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) members: Members,
     pub(crate) mounts: Mounts,
+    pub(crate) catalogue: Catalogue,
     pub(crate) running: Running,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
@@ -117,7 +119,7 @@ impl Node {
     /// [`NodeError`]; a second process on one data directory gets [`DataDirError::Locked`].
     pub async fn start(options: NodeOptions) -> Result<Self, NodeError> {
         let data_dir = DataDir::open(&options.data_dir)?;
-        let store = Store::open(&data_dir).await?;
+        let store = Store::open_within(&data_dir, options.config.catalogue_limit).await?;
         let key_seed = data_dir.identity()?;
         let config = options.config;
         let cache = Cache::new(store.clone(), data_dir.cache_path(), config.cache_limit);
@@ -138,6 +140,7 @@ impl Node {
             counters: Counters::default(),
             members: Members::default(),
             mounts: Mounts::default(),
+            catalogue: Catalogue::default(),
             running: Running::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -203,12 +206,13 @@ impl Shared {
         })
         .await?;
         let Inbound { streams, events } = inbound;
+        catalogue::start(self, &net);
         let (stop, shared) = (self.stop.clone(), self.clone());
         self.tasks
             .spawn(stop.run_until_cancelled_owned(serve::run(shared, streams)));
         let (stop, shared, handle) = (self.stop.clone(), self.clone(), net.clone());
         self.tasks
-            .spawn(stop.run_until_cancelled_owned(announce::listen(shared, handle, events)));
+            .spawn(stop.run_until_cancelled_owned(catalogue::listen(shared, handle, events)));
         if self.role == Role::Daemon {
             let (stop, shared, handle) = (self.stop.clone(), self.clone(), net.clone());
             self.tasks

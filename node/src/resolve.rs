@@ -214,6 +214,7 @@ pub(crate) fn version(shared: &Shared, id: ManifestId) -> Result<Option<Version>
     let Record::Manifest(manifest) = record.record() else {
         return Err(ResolveError::OtherRecord(id.into()));
     };
+    shared.store.mark_used(manifest.fields().dataset);
     let state = shared.store.dataset(&manifest.fields().dataset)?;
     let manifest = manifest.clone();
     Ok(state.map(|state| Version {

@@ -12,11 +12,12 @@ mod spans;
 use std::sync::Arc;
 
 use futures::AsyncWriteExt;
-use opendag_protocol::wire::{HoldingsUpdate, RecordsResponse, Status};
+use opendag_protocol::wire::{HoldingsUpdate, RecordsResponse, Status, SyncMessage};
 use tokio::{sync::mpsc, task::JoinSet};
 
 pub(crate) use self::slots::Slots;
 use crate::{
+    catalogue,
     frames::{FrameError, write_bytes, write_frame},
     limits::ANSWER_DEADLINE,
     net::{InboundStream, StreamProtocol},
@@ -43,6 +44,7 @@ async fn answer(shared: Arc<Shared>, mut inbound: InboundStream) {
         None => refuse(&mut inbound).await,
         Some(_slot) => match protocol {
             StreamProtocol::Records => records::answer(&shared, &mut inbound.stream).await,
+            StreamProtocol::Sync => catalogue::answer(&shared, peer, &mut inbound.stream).await,
             StreamProtocol::Holdings => holdings::answer(&shared, peer, &mut inbound.stream).await,
             StreamProtocol::Blobs => blobs::answer(&shared, peer, &mut inbound.stream).await,
         },
@@ -60,6 +62,7 @@ async fn refuse(inbound: &mut InboundStream) -> Result<(), FrameError> {
         StreamProtocol::Records => {
             write_frame(stream, &RecordsResponse::Busy, ANSWER_DEADLINE).await
         }
+        StreamProtocol::Sync => write_frame(stream, &SyncMessage::Busy, ANSWER_DEADLINE).await,
         StreamProtocol::Holdings => {
             write_frame(stream, &HoldingsUpdate::Busy, ANSWER_DEADLINE).await
         }

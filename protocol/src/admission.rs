@@ -102,6 +102,29 @@ pub fn judge(bytes: &[u8], state: Option<&DatasetState>, now: Timestamp) -> Verd
     }
 }
 
+/// [`judge`], with what somebody told of the dataset besides: owner records and versions, in the order in
+/// which they are judged. What does not hold together with the head changes nothing.
+#[must_use]
+pub fn judge_with(
+    bytes: &[u8],
+    known: Option<DatasetState>,
+    told: &[SignedRecord],
+    now: Timestamp,
+) -> Verdict {
+    let first = || {
+        told.iter()
+            .find_map(|record| DatasetState::new(record).ok())
+    };
+    let mut state = known.or_else(first);
+    if let Some(state) = &mut state {
+        // The head itself may be among them, and is not known because of that.
+        for record in told.iter().filter(|record| record.as_head().is_none()) {
+            let _ = state.apply(record, now);
+        }
+    }
+    judge(bytes, state.as_ref(), now)
+}
+
 /// The dataset that a message of the heads topic is about, so that its state can be looked up; `None`
 /// if it is no head. Checks the form only, no signature.
 #[must_use]

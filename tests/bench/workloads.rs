@@ -1,6 +1,7 @@
 //! The workloads of the issue, by name.
 
 mod capped;
+mod catalogue;
 mod link;
 mod memory;
 mod publish;
@@ -49,6 +50,8 @@ const ALL: &[(&str, Run)] = &[
     ("R3", reads::round_trips),
     ("R4", reads::first_byte),
     ("R5", reads::one_column),
+    ("C1", catalogue::kept_alive),
+    ("C2", catalogue::spread),
 ];
 
 /// Their names.

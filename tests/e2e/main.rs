@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod altered;
 #[cfg(test)]
+mod catalogue;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod common;

@@ -9,6 +9,7 @@
     reason = "test code: an index out of range fails the test, and JSON values answer with null"
 )]
 
+pub mod catalogue;
 pub mod disk;
 pub mod hostile;
 pub mod http;

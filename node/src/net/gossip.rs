@@ -154,7 +154,8 @@ impl Task {
             .gossip
             .publish(topic, bytes.clone())
         {
-            Ok(_) | Err(PublishError::Duplicate) => {}
+            Ok(_) => count(&self.counters.heads_gossiped),
+            Err(PublishError::Duplicate) => {}
             Err(error) => {
                 tracing::debug!(%error, "a head waits for peers");
                 let unsent = &mut self.unsent.0;

@@ -86,6 +86,16 @@ pub(super) struct Announced {
     next_round: Option<Instant>,
     /// Puts by strangers since the last round.
     puts: usize,
+    /// Own announcements that did not wait for a round, since the last one.
+    at_once: usize,
+}
+
+impl Announced {
+    /// May an announcement go out now?
+    fn takes_one_more(&mut self) -> bool {
+        self.at_once = self.at_once.saturating_add(1);
+        self.at_once <= ANNOUNCEMENTS_PER_ROUND
+    }
 }
 
 /// A question for the DHT.
@@ -161,6 +171,19 @@ impl Task {
     }
 
     fn provide(&mut self, key: Hash) {
+        if self.announced.provided.contains_key(&key) {
+            return;
+        }
+        // Beyond a few at once they wait for their round.
+        if !self.announced.takes_one_more() {
+            self.announced.provided.insert(key, 0);
+            return;
+        }
+        self.provide_now(key);
+    }
+
+    fn provide_now(&mut self, key: Hash) {
+        count(&self.counters.dht_announced);
         let routing = self.routing_peers();
         self.announced.provided.insert(key, routing);
         if let Some(kad) = self.kad()
@@ -171,6 +194,19 @@ impl Task {
     }
 
     fn put_head(&mut self, key: Hash, value: Vec<u8>) {
+        let known = self.announced.heads.get(&key);
+        if known.is_some_and(|(known, _)| *known == value) {
+            return;
+        }
+        if !self.announced.takes_one_more() {
+            self.announced.heads.insert(key, (value, 0));
+            return;
+        }
+        self.put_head_now(key, value);
+    }
+
+    fn put_head_now(&mut self, key: Hash, value: Vec<u8>) {
+        count(&self.counters.dht_announced);
         let routing = self.routing_peers();
         self.announced.heads.insert(key, (value.clone(), routing));
         let record = Record::new(record_key(&key), value);
@@ -195,6 +231,7 @@ impl Task {
         }
         self.announced.next_round = Some(now + ANNOUNCE_ROUND);
         self.announced.puts = 0;
+        self.announced.at_once = 0;
         let routing = self.routing_peers();
         let enough = kad::K_VALUE.get();
         let due = |told: usize| told < enough && routing > told && routing >= told * 2;
@@ -213,10 +250,10 @@ impl Task {
         let heads = heads.map(|(key, (value, _))| (*key, value.clone()));
         let heads: Vec<_> = heads.take(ANNOUNCEMENTS_PER_ROUND).collect();
         for key in provided {
-            self.provide(key);
+            self.provide_now(key);
         }
         for (key, value) in heads {
-            self.put_head(key, value);
+            self.put_head_now(key, value);
         }
         if let Some(kad) = self.kad() {
             kad.store_mut().sweep();

@@ -116,15 +116,15 @@ pub(super) const KAD_KEYS_PER_PROVIDER_MAX: usize = 1024;
 pub(super) const ADDRESSES_PER_PROVIDER_MAX: usize = 8;
 /// How often announcements are looked at.
 pub(super) const ANNOUNCE_ROUND: Duration = Duration::from_secs(2);
-/// Announcements made again in one round.
-pub(super) const ANNOUNCEMENTS_PER_ROUND: usize = 16;
+/// Announcements made in one round, each a query of about twenty messages: further ones wait.
+pub(super) const ANNOUNCEMENTS_PER_ROUND: usize = 32;
 /// Heads that strangers may put in one round: each costs the check of a signature.
 pub(super) const KAD_PUTS_PER_ROUND: usize = 200;
 
 /// How long a node of another network is left alone.
 pub(super) const OTHER_NETWORK_TIME: Duration = Duration::from_secs(60);
 
-/// How often something was refused or dropped since the start. Only grows.
+/// How often something was refused, dropped or announced since the start. Only grows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NetCounters {
     /// Inbound streams refused because the node did not take them quickly enough.
@@ -143,6 +143,10 @@ pub struct NetCounters {
     pub gossip_dropped: u64,
     /// Values and provider records that the DHT part refused to keep.
     pub kad_refused: u64,
+    /// Own announcements in the DHT: provider records and heads.
+    pub dht_announced: u64,
+    /// Own heads that were gossiped.
+    pub heads_gossiped: u64,
 }
 
 /// The live form of [`NetCounters`].
@@ -156,6 +160,8 @@ pub(super) struct Counters {
     pub(super) other_network: AtomicU64,
     pub(super) gossip_dropped: AtomicU64,
     pub(super) kad_refused: AtomicU64,
+    pub(super) dht_announced: AtomicU64,
+    pub(super) heads_gossiped: AtomicU64,
 }
 
 /// Adds one to a counter.
@@ -175,6 +181,8 @@ impl Counters {
             other_network: read(&self.other_network),
             gossip_dropped: read(&self.gossip_dropped),
             kad_refused: read(&self.kad_refused),
+            dht_announced: read(&self.dht_announced),
+            heads_gossiped: read(&self.heads_gossiped),
         }
     }
 }

@@ -20,6 +20,8 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 pub enum StreamProtocol {
     /// `/opendag/<net>/records/1`: records by id, and the newest of a dataset.
     Records,
+    /// `/opendag/<net>/sync/1`: which records two nodes differ in.
+    Sync,
     /// `/opendag/<net>/holdings/1`: what a peer has of a version.
     Holdings,
     /// `/opendag/<net>/blobs/1`: bytes of shards and description blobs.
@@ -28,11 +30,12 @@ pub enum StreamProtocol {
 
 impl StreamProtocol {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Records, Self::Holdings, Self::Blobs];
+    pub const ALL: [Self; 4] = [Self::Records, Self::Sync, Self::Holdings, Self::Blobs];
 
     const fn word(self) -> &'static str {
         match self {
             Self::Records => "records",
+            Self::Sync => "sync",
             Self::Holdings => "holdings",
             Self::Blobs => "blobs",
         }
@@ -41,7 +44,7 @@ impl StreamProtocol {
 
 /// The protocols' names in one network.
 #[derive(Clone, Debug)]
-pub(super) struct Names([(StreamProtocol, Name); 3]);
+pub(super) struct Names([(StreamProtocol, Name); 4]);
 
 impl Names {
     /// `None` if a name is not valid, which a checked network name excludes.
@@ -50,8 +53,8 @@ impl Names {
             let name = Name::try_from_owned(format!("/opendag/{network}/{}/1", protocol.word()));
             name.ok().map(|name| (protocol, name))
         };
-        let [a, b, c] = StreamProtocol::ALL.map(name);
-        Some(Self([a?, b?, c?]))
+        let [a, b, c, d] = StreamProtocol::ALL.map(name);
+        Some(Self([a?, b?, c?, d?]))
     }
 
     pub(super) fn all(&self) -> Vec<Name> {

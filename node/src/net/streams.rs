@@ -140,11 +140,14 @@ impl Behaviour {
             let _ = request.reply.send(Err(OpenFailure::NotConnected));
             return;
         };
-        connections.is_source |= request.protocol != StreamProtocol::Records;
+        connections.is_source |= matches!(
+            request.protocol,
+            StreamProtocol::Holdings | StreamProtocol::Blobs
+        );
         let read = connections.read();
         let kind = match request.protocol {
             StreamProtocol::Blobs => connections.route.choose(Instant::now(), round_trip, read),
-            StreamProtocol::Records | StreamProtocol::Holdings => Kind::Tcp,
+            StreamProtocol::Records | StreamProtocol::Sync | StreamProtocol::Holdings => Kind::Tcp,
         };
         let best = connections.oldest(kind).or(connections.all.first());
         let Some(connection) = best.map(|connection| connection.id) else {

@@ -32,7 +32,9 @@ impl Class {
     fn of(protocol: StreamProtocol) -> Self {
         match protocol {
             StreamProtocol::Blobs => Self::Bulk,
-            StreamProtocol::Records | StreamProtocol::Holdings => Self::Query,
+            StreamProtocol::Records | StreamProtocol::Sync | StreamProtocol::Holdings => {
+                Self::Query
+            }
         }
     }
 }

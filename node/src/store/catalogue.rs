@@ -3,11 +3,14 @@
 //! All rows of a dataset are written together. Each row can be told from its state, so a crash between
 //! two of them is mended when the segments are read again.
 
+use std::sync::atomic::Ordering;
+
 use opendag_protocol::{
     DatasetId, Hash, RecordId, Timestamp,
     catalogue::{DatasetState, EquivocationKind},
     cbor,
     record::SignedRecord,
+    sync::Item,
 };
 
 use super::{
@@ -160,6 +163,12 @@ impl Store {
         .collect()
     }
 
+    /// How many datasets are known. Blocks.
+    #[must_use]
+    pub fn dataset_count(&self) -> usize {
+        self.inner.index.count(Table::Datasets)
+    }
+
     /// The datasets of that name; several publishers may use one. Blocks.
     ///
     /// # Errors
@@ -184,6 +193,35 @@ impl Store {
             let (key, value) = row?;
             HeadRow::decode(&key, &value).ok_or_else(|| self.inner.index.damaged().into())
         })
+    }
+
+    /// Grows with each change of what is known.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.inner.generation.load(Ordering::Relaxed)
+    }
+
+    /// What is compared with other nodes: newest heads, heads that prove equivocation, statements. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Index`].
+    pub fn sync_items(&self) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::new();
+        for row in self.head_rows() {
+            let HeadRow {
+                issued_at,
+                id,
+                kind,
+                ..
+            } = row?;
+            if kind != HeadKind::None {
+                let time = issued_at;
+                items.push(Item { time, id });
+            }
+        }
+        let statements = self.statement_times().into_iter();
+        items.extend(statements.map(|(time, id)| Item { time, id }));
+        Ok(items)
     }
 
     /// Writes what is known of a dataset, and forgets the records that it rests on no more.

@@ -307,6 +307,11 @@ impl Index {
         value.map(|value| self.open_value(&value)).transpose()
     }
 
+    /// How many rows a table has. Looks at all of them.
+    pub(crate) fn count(&self, table: Table) -> usize {
+        self.tree(table).len()
+    }
+
     /// Writes a value.
     pub(crate) fn put(&self, table: Table, key: &[u8], value: &[u8]) -> Result<(), IndexError> {
         let inserted = self.tree(table).insert(key, seal(value));

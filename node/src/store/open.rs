@@ -40,8 +40,8 @@ const STALE_WAITING_MAX: usize = 1024;
 /// Changes of the catalogue that a slow listener has not heard of yet; one that misses some looks at all.
 const CHANGES_WAITING_MAX: usize = 4096;
 
-/// Bytes of records that are kept unless said otherwise.
-pub(crate) const CATALOGUE_LIMIT: u64 = 1024 * 1024 * 1024;
+/// Bytes of records that are kept unless said otherwise: some hundred thousand datasets.
+pub const CATALOGUE_LIMIT: u64 = 1024 * 1024 * 1024;
 
 /// Statements get at most this part of what all records may take.
 const STATEMENTS_PART: u64 = 4;

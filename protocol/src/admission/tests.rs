@@ -177,3 +177,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_head_is_judged_by_what_its_sender_tells_besides() {
+    let now = Timestamp::from_secs(1000);
+    let first = first_record(&[1], 1);
+    let version = manifest(&first, 0, None);
+    let head = head(&first, 0, version.id().into(), 900);
+    let told = [first.clone(), version.clone(), head.clone()];
+    let judged = judge_with(head.bytes(), None, &told, now);
+    assert!(matches!(judged, Verdict::Accept(accepted) if accepted == head));
+    // Nothing is told, or only of others.
+    let other = first_record(&[2], 1);
+    for told in [&[][..], &[other], &[version]] {
+        let judged = judge_with(head.bytes(), None, told, now);
+        assert!(matches!(judged, Verdict::NeedOwners { .. }), "{judged:?}");
+    }
+    // The head is not signed by the owners that are told.
+    let forged = sign(head.as_head().unwrap().clone(), &[2]);
+    let judged = judge_with(forged.bytes(), None, &told, now);
+    assert!(matches!(judged, Verdict::Reject(RejectReason::Forged(_))));
+    // What is known counts, and changes only together with a head.
+    let mut known = DatasetState::new(&first).unwrap();
+    known.apply(&head, now).unwrap();
+    let judged = judge_with(head.bytes(), Some(known), &told, now);
+    assert!(matches!(judged, Verdict::Ignore(IgnoreReason::Known)));
+}

@@ -6,7 +6,7 @@ use opendag_protocol::{
     limits::FRAME_BYTES_MAX,
     wire::{
         BlobsRequest, FRAME_PREFIX_BYTES, HoldingsRequest, HoldingsUpdate, RecordsRequest,
-        RecordsResponse, decode_frame, encode_frame, shards_in,
+        RecordsResponse, SyncMessage, decode_frame, encode_frame, shards_in,
     },
 };
 
@@ -33,7 +33,8 @@ fuzz_target!(|body: &[u8]| {
         RecordsResponse,
         HoldingsRequest,
         HoldingsUpdate,
-        BlobsRequest
+        BlobsRequest,
+        SyncMessage
     );
     match decode_frame(body) {
         Ok(HoldingsUpdate::Shards { first, bits }) => {

@@ -22,8 +22,8 @@ use opendag_protocol::{
     record::Record,
     wire::{
         BlobItem, BlobRange, BlobSpan, BlobsRequest, ByteSpan, GroupRange, HoldingsRequest,
-        HoldingsUpdate, RecordBytes, RecordsRequest, RecordsResponse, Status, decode_frame,
-        encode_frame, frame_len,
+        HoldingsUpdate, RecordBytes, RecordsRequest, RecordsResponse, Status, SyncMessage,
+        decode_frame, encode_frame, frame_len,
     },
 };
 use serde::de::DeserializeOwned;
@@ -189,6 +189,8 @@ async fn answer(
             counts.records.fetch_add(1, Ordering::Relaxed);
             records(&mut stream, library).await?;
         }
+        // What it lies about is no business of the catalogue.
+        StreamProtocol::Sync => stream.write_all(&encode_frame(&SyncMessage::Busy)?).await?,
         StreamProtocol::Holdings => {
             let _: HoldingsRequest = read_frame(&mut stream).await?;
             for update in [HoldingsUpdate::Complete, HoldingsUpdate::Snapshot] {

@@ -15,7 +15,7 @@ struct Vectors {
 
 #[derive(Serialize, Deserialize, PartialEq, Debug)]
 struct Vector {
-    /// `RecordsRequest`, `RecordsResponse`, `HoldingsRequest`, `HoldingsUpdate` or `BlobsRequest`.
+    /// `RecordsRequest`, `RecordsResponse`, `HoldingsRequest`, `HoldingsUpdate`, `BlobsRequest` or `SyncMessage`.
     message: String,
     /// What it says, or what is wrong with it.
     about: String,
@@ -47,6 +47,7 @@ fn again(message: &str, body: &[u8]) -> Result<Vec<u8>, FrameError> {
         "HoldingsRequest" => encode_frame(&decode_frame::<HoldingsRequest>(body)?),
         "HoldingsUpdate" => encode_frame(&decode_frame::<HoldingsUpdate>(body)?),
         "BlobsRequest" => encode_frame(&decode_frame::<BlobsRequest>(body)?),
+        "SyncMessage" => encode_frame(&decode_frame::<SyncMessage>(body)?),
         other => panic!("{other} is no message"),
     }
 }
@@ -135,6 +136,39 @@ fn of_holdings() -> Vec<Vector> {
     ]
 }
 
+fn of_sync() -> Vec<Vector> {
+    let id = |text: &str| RecordId::from_hash(Hash::of(text.as_bytes()));
+    let range = |later, prefix: &[u8], has| SyncRange {
+        later,
+        prefix: prefix.to_vec().try_into().unwrap(),
+        has,
+    };
+    let ranges = vec![
+        range(1_700_000_000, &[], SyncHas::Settled),
+        range(0, &[0x12, 0x34], SyncHas::Fingerprint([0xab; 16])),
+        range(60, &[], SyncHas::Ids(vec![id("a")])),
+        range(u64::MAX - 1_700_000_060, &[], SyncHas::Ids(Vec::new())),
+    ];
+    let message = |about: &str, message: &SyncMessage| accepted("SyncMessage", about, message);
+    vec![
+        message(
+            "settled up to the time 1700000000; up to the id 1234 at that time the fingerprint of 16 bytes ab; \
+             up to a minute later the record with the hash of \"a\"; then nothing",
+            &SyncMessage::Ranges(ranges.try_into().unwrap()),
+        ),
+        message(
+            "no range",
+            &SyncMessage::Ranges(Vec::new().try_into().unwrap()),
+        ),
+        message(
+            "the offer of the record with the hash of \"a\"",
+            &SyncMessage::Offer(vec![id("a")].try_into().unwrap()),
+        ),
+        message("done", &SyncMessage::Done),
+        message("busy", &SyncMessage::Busy),
+    ]
+}
+
 fn of_blobs() -> Vec<Vector> {
     let groups = [
         GroupRange::ALL,
@@ -192,7 +226,27 @@ fn refused() -> Vec<Vector> {
     };
     let blobs = |about: &str, groups: &[u8]| item(about, 2, &[b"\x66groups", groups]);
     let span = |about: &str, span: &[u8]| item(about, 2, &[b"\x64span", span]);
+    let sync = |about: &str, range: &[u8]| {
+        vector(
+            "SyncMessage",
+            about,
+            &[b"\xa1\x66ranges\x81", range].concat(),
+        )
+    };
     vec![
+        sync("a range of two parts", b"\x82\x01\x40"),
+        sync(
+            "a prefix that ends with a zero",
+            b"\x83\x01\x41\x00\x41\x00",
+        ),
+        sync("a range that says nothing", b"\x83\x01\x40\x40"),
+        sync(
+            "a settled range that says more",
+            b"\x83\x01\x40\x42\x00\x00",
+        ),
+        sync("a fingerprint of one byte", b"\x83\x01\x40\x42\x01\x00"),
+        sync("an id of one byte", b"\x83\x01\x40\x42\x02\x00"),
+        sync("an unknown kind of range", b"\x83\x01\x40\x41\x03"),
         response("no value", b""),
         response("two values", b"\x63end\x63end"),
         response("a unit message as a map", b"\xa1\x63end\xf6"),
@@ -234,7 +288,7 @@ fn messages_follow_the_vectors() {
         about: "Messages with their frames, and bodies that must be refused as the message named. Hashes are BLAKE3 of the quoted text. \
                 Source: specs/protocols.md."
             .to_owned(),
-        accepted: [of_records(), of_holdings(), of_blobs()].into_iter().flatten().collect(),
+        accepted: [of_records(), of_holdings(), of_sync(), of_blobs()].into_iter().flatten().collect(),
         refused: refused(),
     };
     if std::env::var_os("OPENDAG_WRITE_VECTORS").is_some() {
