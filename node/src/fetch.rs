@@ -145,7 +145,7 @@ async fn described(
         let mut describe = Describe::join(shared, search.net(), &version, wish);
         describe.try_first(search.answered());
         let wanted = timeout(within, describe.wanted(&version, selection));
-        match unless_newer(wanted, search.newer(version.id)).await? {
+        match Box::pin(unless_newer(wanted, search.newer(version.id))).await? {
             Err(newer) => version = newer,
             Ok(Ok(wanted)) => {
                 return Ok(Described {

@@ -117,7 +117,7 @@ async fn older(
     newest: &Version,
     revision: &Revision,
 ) -> Result<Meaning, ResolveError> {
-    if history::gap(shared, newest)?.is_none() || !shared.readers.is_due(newest.id.into()) {
+    if !shared.readers.is_due(newest.id.into()) || history::gap(shared, newest)?.is_none() {
         return Ok(Meaning::None);
     }
     let Ok(net) = shared.net().await else {
