@@ -333,8 +333,11 @@ pub(crate) async fn status(shared: &Shared) -> Result<Event, InspectError> {
     counters.insert("catalogue_bytes".to_owned(), bytes);
     if let Some(net) = shared.running_net() {
         let told = net.counters();
-        counters.insert("dht_announced".to_owned(), told.dht_announced);
-        counters.insert("heads_gossiped".to_owned(), told.heads_gossiped);
+        counters.insert(
+            "dht_announced".to_owned(),
+            told.dht_announcements.saturating_add(told.dht_head_puts),
+        );
+        counters.insert("heads_gossiped".to_owned(), told.gossip_published);
         counters.insert("peers".to_owned(), count(net.peers().await.len()));
     }
     Ok(Event::Status {

@@ -8,6 +8,7 @@ mod addresses;
 mod behaviour;
 mod bootstrap;
 mod command;
+mod counters;
 mod dial;
 mod error;
 mod gossip;
@@ -34,11 +35,11 @@ mod tests;
 
 use std::time::Duration;
 
+pub use counters::{ByProtocol, Census, Connections, NetCounters, Traffic};
 pub use error::{ConnectError, NetError, OpenError};
 pub use gossip::{GossipId, Verdict};
 pub use handle::Net;
 pub use libp2p::{Multiaddr, PeerId};
-pub use limits::NetCounters;
 pub use stream::{InboundStream, Stream, StreamProtocol};
 use tokio::sync::mpsc;
 

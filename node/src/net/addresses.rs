@@ -13,9 +13,8 @@ use libp2p::{
 };
 
 use super::{
-    limits::{
-        ADDRESS_BOOK_MAX, ADDRESS_BYTES_MAX, ADDRESSES_PER_PEER_MAX, Counters, TRUSTED_MAX, count,
-    },
+    counters::{Counters, count},
+    limits::{ADDRESS_BOOK_MAX, ADDRESS_BYTES_MAX, ADDRESSES_PER_PEER_MAX, TRUSTED_MAX},
     transport::Kind,
 };
 
@@ -246,6 +245,11 @@ impl AddressBook {
         known.retain(|other| *other != addr);
         known.insert(0, addr);
         known.truncate(ADDRESSES_PER_PEER_MAX);
+    }
+
+    /// How many peers it knows.
+    pub(super) fn len(&self) -> usize {
+        self.peers.len()
     }
 
     /// Where `peer` may be: TCP first, as far as the policy allows.

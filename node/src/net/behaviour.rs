@@ -15,13 +15,13 @@ use libp2p::{
 use super::{
     NetConfig, NetError,
     addresses::{Policy, Scope},
+    counters::Counters,
     gossip, guard,
     identify::protocol_version,
     kad,
     limits::{
         ADDRESSES_PER_PEER_MAX, CONNECTIONS_IN_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX,
-        Counters, IDLE_TIMEOUT, MEMORY_MAX, PENDING_IN_MAX, PENDING_OUT_MAX,
-        STREAMS_NEGOTIATING_MAX,
+        IDLE_TIMEOUT, MEMORY_MAX, PENDING_IN_MAX, PENDING_OUT_MAX, STREAMS_NEGOTIATING_MAX,
     },
     mdns as lan, streams, transport,
 };

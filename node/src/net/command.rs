@@ -6,7 +6,8 @@ use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
-    ConnectError, GossipId, PeerAddr, PeerInfo, Verdict, kad::DhtCommand, streams::OpenRequest,
+    Census, ConnectError, GossipId, PeerAddr, PeerInfo, Verdict, kad::DhtCommand,
+    streams::OpenRequest,
 };
 
 /// A question with its answer's way back. If the way back is closed, nobody waits any more.
@@ -36,6 +37,8 @@ pub(super) enum Command {
     Peers {
         reply: oneshot::Sender<Vec<PeerInfo>>,
     },
+    /// What there is now.
+    Census { reply: oneshot::Sender<Census> },
     /// Where others may reach some of the connected peers.
     Reachable {
         peers: Vec<PeerId>,

@@ -19,7 +19,8 @@ use tokio::time::Instant;
 use super::{
     NetError, NetEvent,
     addresses::Scope,
-    limits::{EVENTS_FOR_PEERS, GOSSIP_PER_SECOND_MAX, GOSSIP_UNSENT_MAX, count},
+    counters::count,
+    limits::{EVENTS_FOR_PEERS, GOSSIP_PER_SECOND_MAX, GOSSIP_UNSENT_MAX},
     task::Task,
 };
 
@@ -154,7 +155,7 @@ impl Task {
             .gossip
             .publish(topic, bytes.clone())
         {
-            Ok(_) => count(&self.counters.heads_gossiped),
+            Ok(_) => count(&self.counters.gossip_published),
             Err(PublishError::Duplicate) => {}
             Err(error) => {
                 tracing::debug!(%error, "a head waits for peers");
@@ -168,13 +169,19 @@ impl Task {
     }
 
     pub(super) fn verdict(&mut self, id: &GossipId, verdict: Verdict) {
-        let acceptance = match verdict {
-            Verdict::Accept => MessageAcceptance::Accept,
-            Verdict::Ignore => MessageAcceptance::Ignore,
-            Verdict::Reject => MessageAcceptance::Reject,
+        let counters = &self.counters;
+        let (acceptance, counter) = match verdict {
+            Verdict::Accept => (MessageAcceptance::Accept, &counters.gossip_accepted),
+            Verdict::Ignore => (MessageAcceptance::Ignore, &counters.gossip_ignored),
+            Verdict::Reject => (MessageAcceptance::Reject, &counters.gossip_rejected),
         };
+        count(counter);
         let gossip = &mut self.swarm.behaviour_mut().gossip;
-        gossip.report_message_validation_result(&id.message, &id.from, acceptance);
+        // False: the verdict came too late, and the message is gone.
+        let in_time = gossip.report_message_validation_result(&id.message, &id.from, acceptance);
+        if in_time && verdict == Verdict::Accept {
+            count(&counters.gossip_forwarded);
+        }
     }
 
     pub(super) fn on_gossip(&mut self, event: gossipsub::Event) {
@@ -202,6 +209,7 @@ impl Task {
     }
 
     fn on_message(&mut self, id: GossipId, bytes: Vec<u8>) {
+        count(&self.counters.gossip_received);
         if bytes.len() > HEAD_BYTES_MAX {
             self.verdict(&id, Verdict::Reject);
             return;

@@ -21,7 +21,8 @@ use tokio::time::Instant;
 
 use super::{
     addresses::ip_of,
-    limits::{BANS_MAX, CONNECTIONS_PER_IP_MAX, Counters, count},
+    counters::{Counters, count},
+    limits::{BANS_MAX, CONNECTIONS_PER_IP_MAX},
 };
 
 /// Why a connection was refused.

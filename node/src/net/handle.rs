@@ -20,17 +20,18 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ConnectError, Inbound, NetConfig, NetCounters, NetError, OpenError, PeerAddr, PeerInfo, Stream,
-    StreamProtocol,
+    Census, ConnectError, Inbound, NetConfig, NetCounters, NetError, OpenError, PeerAddr, PeerInfo,
+    Stream, StreamProtocol,
     addresses::{AddressBook, Policy, Scope},
     behaviour::{self, Behaviour},
     bootstrap::{Bootstrap, resolve},
     command::Command,
+    counters::Counters,
     gossip::Unsent,
     kad::{Announced, DhtCommand},
     limits::{
-        BAN_TIME, COMMAND_QUEUE, CONNECTS_MAX, Counters, EVENT_QUEUE, INBOUND_QUEUE,
-        LISTEN_TIMEOUT, OPEN_TIMEOUT, OPENS_MAX, QUERIES_MAX,
+        BAN_TIME, COMMAND_QUEUE, CONNECTS_MAX, EVENT_QUEUE, INBOUND_QUEUE, LISTEN_TIMEOUT,
+        OPEN_TIMEOUT, OPENS_MAX, QUERIES_MAX,
     },
     pending::Pending,
     stream::Names,
@@ -175,7 +176,16 @@ impl Net {
             .unwrap_or_default()
     }
 
-    /// How often something was refused or dropped.
+    /// What this network has now: connections, peers, its part of the DHT.
+    pub async fn census(&self) -> Census {
+        let census = self.ask(|reply| Command::Census { reply }).await;
+        Census {
+            queries: QUERIES_MAX.saturating_sub(self.0.queries.available_permits()),
+            ..census.unwrap_or_default()
+        }
+    }
+
+    /// How often something happened, was refused or was dropped.
     #[must_use]
     pub fn counters(&self) -> NetCounters {
         self.0.counters.snapshot()

@@ -2,11 +2,7 @@
 
 use libp2p::{Multiaddr, PeerId, identify};
 
-use super::{
-    kad::protocol_name,
-    limits::{ADDRESSES_PER_PEER_MAX, count},
-    task::Task,
-};
+use super::{counters::count, kad::protocol_name, limits::ADDRESSES_PER_PEER_MAX, task::Task};
 
 /// Characters of an agent string that are kept.
 const AGENT_CHARS_MAX: usize = 64;

@@ -22,10 +22,11 @@ use tokio::{
 
 use super::{
     NetConfig, PeerAddr,
-    kad_store::KadStore,
+    counters::count,
+    kad_store::{KadStore, Kept},
     limits::{
         ADDRESSES_PER_PEER_MAX, ADDRESSES_PER_PROVIDER_MAX, ANNOUNCE_ROUND,
-        ANNOUNCEMENTS_PER_ROUND, KAD_PUTS_PER_ROUND, QUERY_TIMEOUT, count,
+        ANNOUNCEMENTS_PER_ROUND, KAD_PUTS_PER_ROUND, QUERY_TIMEOUT,
     },
     pending::{Entry, Reply, Waiting},
     task::Task,
@@ -139,6 +140,7 @@ impl Task {
             }
             DhtCommand::PutHead { key, value } => self.put_head(key, value),
             DhtCommand::Providers { key, found, permit } => {
+                count(&self.counters.dht_provider_queries);
                 let Some(kad) = self.kad() else { return };
                 let query = kad.get_providers(record_key(&key));
                 let reply = Reply::Providers {
@@ -148,6 +150,7 @@ impl Task {
                 self.wait_for_query(query, reply, permit);
             }
             DhtCommand::Heads { key, reply, permit } => {
+                count(&self.counters.dht_head_queries);
                 let Some(kad) = self.kad() else {
                     let _ = reply.send(Vec::new());
                     return;
@@ -183,7 +186,7 @@ impl Task {
     }
 
     fn provide_now(&mut self, key: Hash) {
-        count(&self.counters.dht_announced);
+        count(&self.counters.dht_announcements);
         let routing = self.routing_peers();
         self.announced.provided.insert(key, routing);
         if let Some(kad) = self.kad()
@@ -206,7 +209,7 @@ impl Task {
     }
 
     fn put_head_now(&mut self, key: Hash, value: Vec<u8>) {
-        count(&self.counters.dht_announced);
+        count(&self.counters.dht_head_puts);
         let routing = self.routing_peers();
         self.announced.heads.insert(key, (value.clone(), routing));
         let record = Record::new(record_key(&key), value);
@@ -218,10 +221,16 @@ impl Task {
     }
 
     /// Nodes of the DHT that we know.
-    fn routing_peers(&mut self) -> usize {
+    pub(super) fn routing_peers(&mut self) -> usize {
         self.kad().map_or(0, |kad| {
             kad.kbuckets().map(|bucket| bucket.num_entries()).sum()
         })
+    }
+
+    /// What is kept here for the DHT.
+    pub(super) fn kept(&mut self) -> Kept {
+        let kept = self.kad().map(|kad| kad.store_mut().kept());
+        kept.unwrap_or_default()
     }
 
     /// Announces again what too few nodes were told.

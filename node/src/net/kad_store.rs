@@ -55,7 +55,23 @@ impl fmt::Debug for KadStore {
     }
 }
 
+/// How much a [`KadStore`] keeps.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Kept {
+    pub(super) own_providers: usize,
+    pub(super) other_providers: usize,
+    pub(super) heads: usize,
+}
+
 impl KadStore {
+    pub(super) fn kept(&self) -> Kept {
+        Kept {
+            own_providers: self.own_provided.len(),
+            other_providers: self.providers.values().map(Vec::len).sum(),
+            heads: self.heads.len(),
+        }
+    }
+
     pub(super) fn new(local: PeerId, validate: HeadValidator) -> Self {
         Self {
             local,

@@ -1,9 +1,6 @@
-//! Every bound of the network part, with its reason, and the counters of what was refused.
+//! Every bound of the network part, with its reason.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
 /// Streams that we hold open on one connection; further opens wait. Below the 256 that QUIC and our
 /// own inbound limit allow, because the other side frees its end a little later.
@@ -123,66 +120,3 @@ pub(super) const KAD_PUTS_PER_ROUND: usize = 200;
 
 /// How long a node of another network is left alone.
 pub(super) const OTHER_NETWORK_TIME: Duration = Duration::from_secs(60);
-
-/// How often something was refused, dropped or announced since the start. Only grows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct NetCounters {
-    /// Inbound streams refused because the node did not take them quickly enough.
-    pub streams_refused_queue: u64,
-    /// Inbound streams refused because one connection had too many.
-    pub streams_refused_connection: u64,
-    /// Events dropped because the node did not take them quickly enough.
-    pub events_dropped: u64,
-    /// Addresses that were not dialled because of where they are.
-    pub dials_refused: u64,
-    /// Connections refused: banned, or too many.
-    pub connections_refused: u64,
-    /// Connections closed because the peer belongs to another network.
-    pub other_network: u64,
-    /// Gossip messages that were not looked at: too many from one peer, or too many in all.
-    pub gossip_dropped: u64,
-    /// Values and provider records that the DHT part refused to keep.
-    pub kad_refused: u64,
-    /// Own announcements in the DHT: provider records and heads.
-    pub dht_announced: u64,
-    /// Own heads that were gossiped.
-    pub heads_gossiped: u64,
-}
-
-/// The live form of [`NetCounters`].
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) streams_refused_queue: AtomicU64,
-    pub(super) streams_refused_connection: AtomicU64,
-    pub(super) events_dropped: AtomicU64,
-    pub(super) dials_refused: AtomicU64,
-    pub(super) connections_refused: AtomicU64,
-    pub(super) other_network: AtomicU64,
-    pub(super) gossip_dropped: AtomicU64,
-    pub(super) kad_refused: AtomicU64,
-    pub(super) dht_announced: AtomicU64,
-    pub(super) heads_gossiped: AtomicU64,
-}
-
-/// Adds one to a counter.
-pub(super) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
-}
-
-impl Counters {
-    pub(super) fn snapshot(&self) -> NetCounters {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        NetCounters {
-            streams_refused_queue: read(&self.streams_refused_queue),
-            streams_refused_connection: read(&self.streams_refused_connection),
-            events_dropped: read(&self.events_dropped),
-            dials_refused: read(&self.dials_refused),
-            connections_refused: read(&self.connections_refused),
-            other_network: read(&self.other_network),
-            gossip_dropped: read(&self.gossip_dropped),
-            kad_refused: read(&self.kad_refused),
-            dht_announced: read(&self.dht_announced),
-            heads_gossiped: read(&self.heads_gossiped),
-        }
-    }
-}

@@ -15,6 +15,8 @@ use libp2p::{PeerId, StreamProtocol as Name};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::counters::Counters;
+
 /// A protocol that runs over a stream of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StreamProtocol {
@@ -32,7 +34,9 @@ impl StreamProtocol {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Records, Self::Sync, Self::Holdings, Self::Blobs];
 
-    const fn word(self) -> &'static str {
+    /// Its name.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Records => "records",
             Self::Sync => "sync",
@@ -88,32 +92,47 @@ pub struct Stream {
     gone: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Frees the place of the stream on its connection.
     _place: OwnedSemaphorePermit,
+    protocol: StreamProtocol,
+    meter: Meter,
+}
+
+/// What counts the bytes of streams.
+#[derive(Clone, Debug)]
+pub(super) struct Meter {
     /// Bytes read from all streams of the connection.
-    read: Arc<AtomicU64>,
+    pub(super) read: Arc<AtomicU64>,
+    /// Those of all connections.
+    pub(super) counters: Arc<Counters>,
 }
 
 impl Stream {
-    /// `connection` is cancelled when the connection ends; `read` counts what comes over it.
+    /// `connection` is cancelled when the connection ends.
     pub(super) fn new(
-        inner: libp2p::Stream,
+        (inner, protocol): (libp2p::Stream, StreamProtocol),
         connection: CancellationToken,
         place: OwnedSemaphorePermit,
-        read: Arc<AtomicU64>,
+        meter: Meter,
     ) -> Self {
         let gone = Box::pin(connection.cancelled_owned());
         Self {
             inner,
             gone,
             _place: place,
-            read,
+            protocol,
+            meter,
         }
     }
 
-    fn count(&self, polled: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(bytes)) = polled {
-            let bytes = u64::try_from(*bytes).unwrap_or(u64::MAX);
-            self.read.fetch_add(bytes, Ordering::Relaxed);
-        }
+    fn count_read(&self, polled: &Poll<io::Result<usize>>) {
+        let bytes = moved(polled);
+        self.meter.read.fetch_add(bytes, Ordering::Relaxed);
+        let traffic = self.meter.counters.traffic.of(self.protocol);
+        traffic.received.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn count_written(&self, polled: &Poll<io::Result<usize>>) {
+        let traffic = self.meter.counters.traffic.of(self.protocol);
+        traffic.sent.fetch_add(moved(polled), Ordering::Relaxed);
     }
 
     /// An error instead of waiting for what can no longer come. What has arrived is read first.
@@ -129,6 +148,13 @@ impl Stream {
     }
 }
 
+fn moved(polled: &Poll<io::Result<usize>>) -> u64 {
+    match polled {
+        Poll::Ready(Ok(bytes)) => u64::try_from(*bytes).unwrap_or(u64::MAX),
+        Poll::Ready(Err(_)) | Poll::Pending => 0,
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -136,7 +162,7 @@ impl AsyncRead for Stream {
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
-        self.count(&polled);
+        self.count_read(&polled);
         self.unless_gone(cx, polled)
     }
 
@@ -146,7 +172,7 @@ impl AsyncRead for Stream {
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_read_vectored(cx, bufs);
-        self.count(&polled);
+        self.count_read(&polled);
         self.unless_gone(cx, polled)
     }
 }
@@ -158,6 +184,7 @@ impl AsyncWrite for Stream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.count_written(&polled);
         self.unless_gone(cx, polled)
     }
 
@@ -167,6 +194,7 @@ impl AsyncWrite for Stream {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.count_written(&polled);
         self.unless_gone(cx, polled)
     }
 

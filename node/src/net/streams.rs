@@ -29,7 +29,7 @@ use tokio::{
 
 use super::{
     InboundStream, Stream, StreamProtocol,
-    limits::Counters,
+    counters::Counters,
     route::{Read, Route},
     stream::Names,
     transport::Kind,

@@ -26,9 +26,10 @@ use super::{
     behaviour::{Behaviour, BehaviourEvent},
     bootstrap::{Bootstrap, Resolved},
     command::Command,
+    counters::{Counters, count},
     gossip::{Pace, Unsent},
     kad::Announced,
-    limits::{Counters, PINGS_LOST_MAX, SHUTDOWN_TIMEOUT, TICK, count},
+    limits::{PINGS_LOST_MAX, SHUTDOWN_TIMEOUT, TICK},
     pending::Pending,
     transport::Kind,
 };
@@ -178,6 +179,9 @@ impl Task {
             Command::Verdict { id, verdict } => self.verdict(&id, verdict),
             Command::Peers { reply } => {
                 let _ = reply.send(self.peer_infos());
+            }
+            Command::Census { reply } => {
+                let _ = reply.send(self.census());
             }
             Command::Reachable { peers, reply } => {
                 let known = peers.into_iter().filter_map(|peer| self.reachable(peer));

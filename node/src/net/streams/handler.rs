@@ -21,8 +21,10 @@ use tokio_util::sync::{CancellationToken, DropGuard, PollSemaphore};
 
 use super::{OpenFailure, OpenRequest, Shared};
 use crate::net::{
-    InboundStream, Stream,
-    limits::{OPEN_TIMEOUT, STREAMS_IN_MAX, STREAMS_OUT_MAX, count},
+    InboundStream, Stream, StreamProtocol,
+    counters::count,
+    limits::{OPEN_TIMEOUT, STREAMS_IN_MAX, STREAMS_OUT_MAX},
+    stream::Meter,
 };
 
 /// Agrees on one of some protocols and hands out the raw stream.
@@ -63,6 +65,7 @@ impl OutboundUpgrade<libp2p::Stream> for Raw {
 /// An open under way.
 #[derive(Debug)]
 pub(in crate::net) struct Opening {
+    protocol: StreamProtocol,
     reply: oneshot::Sender<Result<Stream, OpenFailure>>,
     place: OwnedSemaphorePermit,
     /// Frees the caller's place when the open ends, however it ends.
@@ -101,9 +104,16 @@ impl Handler {
         }
     }
 
-    fn wrap(&self, stream: libp2p::Stream, place: OwnedSemaphorePermit) -> Stream {
-        let read = Arc::clone(&self.read);
-        Stream::new(stream, self.connection.token().clone(), place, read)
+    fn wrap(
+        &self,
+        stream: (libp2p::Stream, StreamProtocol),
+        place: OwnedSemaphorePermit,
+    ) -> Stream {
+        let meter = Meter {
+            read: Arc::clone(&self.read),
+            counters: Arc::clone(&self.shared.counters),
+        };
+        Stream::new(stream, self.connection.token().clone(), place, meter)
     }
 
     /// Hands a stream to the node, or drops it, which the peer sees as a refusal.
@@ -115,7 +125,7 @@ impl Handler {
             count(&self.shared.counters.streams_refused_connection);
             return;
         };
-        let stream = self.wrap(stream, place);
+        let stream = self.wrap((stream, protocol), place);
         let inbound = InboundStream {
             peer: self.peer,
             protocol,
@@ -162,6 +172,7 @@ impl ConnectionHandler for Handler {
                 continue;
             };
             let opening = Opening {
+                protocol: request.protocol,
                 reply: request.reply,
                 place,
                 _permit: request.permit,
@@ -189,8 +200,9 @@ impl ConnectionHandler for Handler {
             }
             ConnectionEvent::FullyNegotiatedOutbound(outbound) => {
                 let ((_, stream), opening) = (outbound.protocol, outbound.info);
+                let stream = self.wrap((stream, opening.protocol), opening.place);
                 // If the caller has gone, the stream is dropped and the peer sees a reset.
-                let _ = opening.reply.send(Ok(self.wrap(stream, opening.place)));
+                let _ = opening.reply.send(Ok(stream));
             }
             ConnectionEvent::DialUpgradeError(failed) => {
                 let failure = match failed.error {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::net::{
     Multiaddr, PeerId,
     addresses::{AddressBook, Policy, Scope, to_tell},
-    limits::{ADDRESSES_PER_PEER_MAX, Counters, TRUSTED_MAX},
+    counters::Counters,
+    limits::{ADDRESSES_PER_PEER_MAX, TRUSTED_MAX},
 };
 
 fn addr(text: &str) -> Multiaddr {
