@@ -28,13 +28,17 @@ pub(crate) async fn run(
     let mut signals = Signals::listen()?;
     let settings = settings.with_daemon(task);
     let config = settings.config()?;
-    let listeners = (config.gateway, config.s3);
+    let listeners = Listeners {
+        api: config.api,
+        gateway: config.gateway,
+        s3: config.s3,
+    };
     let started = tokio::select! {
         started = backend::start_node(&settings, config, Role::Daemon) => started,
         _ = signals.next() => return Ok(()),
     };
     let node = started?;
-    let served = serve(&node, (&settings.data_dir, listeners), output, async {
+    let served = serve(&node, &settings.data_dir, listeners, output, async {
         tokio::select! {
             _ = signals.next() => {}
             () = stdin_ends(task.stop) => {}
@@ -48,10 +52,18 @@ pub(crate) async fn run(
     served
 }
 
+/// Where a daemon listens for programs of this machine; what is `None` is left out, or on a free port.
+struct Listeners {
+    api: Option<SocketAddr>,
+    gateway: Option<SocketAddr>,
+    s3: Option<SocketAddr>,
+}
+
 /// Serves the API, the gateway and S3 until `stop` comes.
 async fn serve(
     node: &Node,
-    (data_dir, (gateway, s3)): (&Path, (Option<SocketAddr>, Option<SocketAddr>)),
+    data_dir: &Path,
+    Listeners { api, gateway, s3 }: Listeners,
     output: &Output,
     stop: impl Future<Output = ()>,
 ) -> Result<(), CliError> {
@@ -64,7 +76,7 @@ async fn serve(
         Some(address) => Some(S3Server::start(node, address).await.map_err(failed)?),
         None => None,
     };
-    let api = ApiServer::start(node.clone(), data_dir)
+    let api = ApiServer::start(node.clone(), data_dir, api)
         .await
         .map_err(failed)?;
     let mut ready = node.ready().await;

@@ -45,7 +45,7 @@ async fn mount(
     let _api = match backend {
         Backend::Daemon(_) => None,
         Backend::Local(node) => {
-            let api = ApiServer::start(node.clone(), &settings.data_dir).await;
+            let api = ApiServer::start(node.clone(), &settings.data_dir, None).await;
             Some(api.map_err(failed)?)
         }
     };

@@ -21,6 +21,8 @@ pub struct Settings {
     pub listen: Vec<String>,
     /// Nodes to begin with, besides those of the configuration.
     pub bootstrap: Vec<String>,
+    /// Where the API listens.
+    pub api: Option<std::net::SocketAddr>,
     /// Where the gateway listens.
     pub gateway: Option<std::net::SocketAddr>,
     /// Where the read-only S3 listens.
@@ -63,6 +65,7 @@ impl Settings {
     #[must_use]
     pub fn with_daemon(mut self, task: &DaemonTask) -> Self {
         self.bootstrap.clone_from(&task.bootstrap);
+        self.api = task.api;
         self.gateway = task.gateway;
         self.s3 = task.s3;
         self.upload_limit.clone_from(&task.upload_limit);
@@ -103,6 +106,7 @@ impl Settings {
                 *limit = Some(config::parse_bytes(text).map_err(|error| invalid(&error))?);
             }
         }
+        config.api = self.api.or(config.api);
         config.gateway = self.gateway.or(config.gateway);
         config.s3 = self.s3.or(config.s3);
         Ok(config)

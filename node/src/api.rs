@@ -3,7 +3,7 @@
 //! The API carries [`crate::ops`] for the command line: `POST /v1/<operation>` with the request as
 //! JSON, answered by one event a line. It needs the token that only the data directory's owner can
 //! read from `api.json`, and refuses web pages by their `Host` and `Origin`. A connection that is
-//! dropped cancels its operation. The other listener is [`crate::gateway`].
+//! dropped cancels its operation. Besides, `/metrics` tells the figures of [`crate::metrics`]. The other listener is [`crate::gateway`].
 
 mod client;
 mod file;
@@ -28,7 +28,15 @@ pub enum ApiError {
         #[source]
         source: io::Error,
     },
-    /// `api.json` cannot be written, so that no command could find the daemon.
+    /// The API is not for other machines.
+    #[error(
+        "the API cannot listen on {address}: take an address of loopback, such as 127.0.0.1:8482"
+    )]
+    NotLoopback {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// `api.json` or `metrics_token` cannot be written: no command, or no scraper, could use the daemon.
     #[error("cannot write {path}", path = path.display())]
     Write {
         /// The file.
@@ -37,7 +45,7 @@ pub enum ApiError {
         #[source]
         source: io::Error,
     },
-    /// `api.json` is there and cannot be read.
+    /// `api.json` or `metrics_token` is there and cannot be read.
     #[error("cannot read {path}", path = path.display())]
     Read {
         /// The file.

@@ -219,7 +219,7 @@ pub(crate) async fn parts(
     write_frame(&mut stream, &request, ANSWER_DEADLINE)
         .await
         .map_err(AskError::Frame)?;
-    let mut incoming = Incoming::new(stream, Flow::new(None), Arc::default());
+    let mut incoming = Incoming::new(stream, Flow::new(None), Default::default());
     incoming.status().await?;
     let mut parts = Vec::with_capacity(asked);
     for groups in ranges.iter().take(asked) {
@@ -246,15 +246,15 @@ pub(crate) struct Incoming {
     start: usize,
     end: usize,
     flow: Flow,
-    received: Arc<AtomicU64>,
+    received: [Arc<AtomicU64>; 2],
 }
 
 /// Bytes that are taken off a stream at once.
 const READ_BYTES: usize = 256 * 1024;
 
 impl Incoming {
-    /// Over a stream, below a cap; `received` counts what comes, of use or not.
-    pub(crate) fn new(stream: Stream, flow: Flow, received: Arc<AtomicU64>) -> Self {
+    /// Over a stream, below a cap; each of `received` counts what comes, of use or not.
+    pub(crate) fn new(stream: Stream, flow: Flow, received: [Arc<AtomicU64>; 2]) -> Self {
         Self {
             stream,
             buffer: vec![0; READ_BYTES],
@@ -278,8 +278,9 @@ impl Incoming {
                 )));
             }
             (self.start, self.end) = (0, read);
-            self.received
-                .fetch_add(u64::try_from(read).unwrap_or(0), Ordering::Relaxed);
+            for received in &self.received {
+                received.fetch_add(u64::try_from(read).unwrap_or(0), Ordering::Relaxed);
+            }
             self.flow.take(read).await;
         }
         Ok(self.buffer.get(self.start..self.end).unwrap_or_default())

@@ -9,6 +9,7 @@
 //! head_lifetime = "30d"
 //! mdns = true
 //! dht = true
+//! api = "127.0.0.1:8482"
 //! gateway = "127.0.0.1:8480"
 //! s3 = "127.0.0.1:8481"
 //! gateway_cors_origins = ["https://app.example"]
@@ -64,6 +65,8 @@ pub struct Config {
     pub mdns: bool,
     /// Take part in the DHT.
     pub dht: bool,
+    /// Where the API listens, on loopback; `None`: a free port.
+    pub api: Option<SocketAddr>,
     /// Where the read-only gateway listens; `None`: nowhere.
     pub gateway: Option<SocketAddr>,
     /// Where the read-only S3 listens; `None`: nowhere.
@@ -90,6 +93,7 @@ impl Default for Config {
             head_lifetime: Duration::from_secs(30 * 24 * 60 * 60),
             mdns: true,
             dht: true,
+            api: None,
             gateway: None,
             s3: None,
             gateway_cors_origins: Vec::new(),

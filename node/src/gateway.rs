@@ -29,6 +29,7 @@ pub(crate) use self::listeners::{Listeners, NoListener};
 pub use self::s3::S3Server;
 use crate::{
     api::{ApiError, guard, http},
+    metrics::{Listener, measure},
     node::{Node, Shared},
     read::ReadFault,
 };
@@ -48,7 +49,11 @@ impl GatewayServer {
     /// The address is taken or not of this machine.
     pub async fn start(node: &Node, address: SocketAddr) -> Result<Self, ApiError> {
         let (listener, address) = http::listen(address).await?;
-        let app = guarded(node.shared.clone(), Router::new().fallback(route));
+        let app = guarded(
+            node.shared.clone(),
+            Listener::Hub,
+            Router::new().fallback(route),
+        );
         let task = tokio::spawn(http::serve(listener, app)).abort_handle();
         let shared = node.shared.clone();
         let server = Self {
@@ -74,13 +79,15 @@ impl Drop for GatewayServer {
     }
 }
 
-/// A listener behind the checks that both have.
-fn guarded(shared: Arc<Shared>, app: Router<Arc<Shared>>) -> Router {
+/// A listener behind the checks that all have, with its requests counted.
+fn guarded(shared: Arc<Shared>, listener: Listener, app: Router<Arc<Shared>>) -> Router {
     let app = match shared.config.gateway_cors_origins.as_slice() {
         [] => app,
         origins => app.layer(cors(origins)),
     };
+    let counted = (shared.clone(), listener);
     app.layer(middleware::from_fn_with_state(shared.clone(), check))
+        .layer(middleware::from_fn_with_state(counted, measure))
         .with_state(shared)
 }
 

@@ -1,6 +1,11 @@
 //! Looking: what is here, what a version is, its history, its files, what changed, whom this node sees.
 
-use std::{collections::VecDeque, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use opendag_protocol::{RecordId, Timestamp, record::SignedRecord, table::FileEntry};
 use tokio::time::timeout;
@@ -14,7 +19,7 @@ use crate::{
         table::{self, LocalPages, Wanted},
     },
     fork, lineage,
-    net::NetError,
+    net::{NetError, StreamProtocol},
     node::Shared,
     ops::{DescribeRequest, Event, FileInfo, LinkRequest, PeerInfo, PlaceInfo, VersionInfo},
     read::ReadFault,
@@ -317,9 +322,15 @@ pub(crate) async fn peers(shared: &Shared) -> Event {
 
 /// What goes on.
 pub(crate) async fn status(shared: &Shared) -> Result<Event, InspectError> {
-    let mut counters = shared.counters.table();
+    let mut counters = BTreeMap::new();
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-    counters.insert("answers_running".to_owned(), count(shared.slots.running()));
+    let net = shared.running_net().map(|net| net.counters());
+    let blobs = *net.unwrap_or_default().traffic.of(StreamProtocol::Blobs);
+    counters.insert("sent_bytes".to_owned(), blobs.sent_bytes);
+    counters.insert("received_bytes".to_owned(), blobs.received_bytes);
+    let in_use = shared.slots.in_use();
+    let answers = in_use.queries.saturating_add(in_use.bulk);
+    counters.insert("answers_running".to_owned(), count(answers));
     counters.insert(
         "fetches_running".to_owned(),
         count(shared.sessions.running().len()),

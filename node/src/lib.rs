@@ -25,6 +25,7 @@ mod limits;
 mod lineage;
 mod lock;
 mod members;
+pub mod metrics;
 mod mount;
 pub mod net;
 mod node;

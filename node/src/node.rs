@@ -3,10 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use libp2p::{Multiaddr, PeerId, identity::ed25519};
@@ -28,6 +25,7 @@ use crate::{
     gateway::Listeners,
     holdings::Sessions,
     members::Members,
+    metrics::Metrics,
     mount::Mounts,
     net::{HeadValidator, Inbound, Net, NetConfig, NetError, PeerAddr},
     ops::Event,
@@ -100,7 +98,7 @@ pub(crate) struct Shared {
     pub(crate) slots: Slots,
     pub(crate) upload: Flow,
     pub(crate) download: Flow,
-    pub(crate) counters: Counters,
+    pub(crate) metrics: Metrics,
     pub(crate) members: Members,
     pub(crate) mounts: Mounts,
     pub(crate) catalogue: Catalogue,
@@ -137,7 +135,7 @@ impl Node {
             store,
             sessions: Sessions::default(),
             slots: Slots::default(),
-            counters: Counters::default(),
+            metrics: Metrics::default(),
             members: Members::default(),
             mounts: Mounts::default(),
             catalogue: Catalogue::default(),
@@ -291,33 +289,6 @@ impl Shared {
         let parse = |bytes: &BoundedBytes<_>| Multiaddr::try_from(bytes.to_vec()).ok();
         let addrs = named.addresses.iter().filter_map(parse).collect();
         Some(PeerAddr { peer, addrs })
-    }
-}
-
-/// Bytes that went over the network since the start.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    sent: AtomicU64,
-    received: AtomicU64,
-}
-
-impl Counters {
-    pub(crate) fn sent(&self, bytes: usize) {
-        self.sent
-            .fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);
-    }
-
-    pub(crate) fn received(&self, bytes: u64) {
-        self.received.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Names and numbers, for `status`.
-    pub(crate) fn table(&self) -> BTreeMap<String, u64> {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        BTreeMap::from([
-            ("sent_bytes".to_owned(), read(&self.sent)),
-            ("received_bytes".to_owned(), read(&self.received)),
-        ])
     }
 }
 

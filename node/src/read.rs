@@ -26,7 +26,7 @@ use tokio::{
 };
 
 pub(crate) use self::{
-    cache::{Cache, CachedFile},
+    cache::{Cache, CacheUse, CachedFile},
     stream::FileReader,
     version::{Listed, ReadVersion},
 };
@@ -239,6 +239,11 @@ impl Readers {
     /// What was read before.
     pub(crate) fn cache(&self) -> &Cache {
         &self.cache
+    }
+
+    /// How full the cache is. Blocks.
+    pub(crate) fn cache_use(&self) -> CacheUse {
+        self.cache.in_use()
     }
 
     /// Makes durable what was read. Blocks.

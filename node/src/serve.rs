@@ -15,11 +15,12 @@ use futures::AsyncWriteExt;
 use opendag_protocol::wire::{HoldingsUpdate, RecordsResponse, Status, SyncMessage};
 use tokio::{sync::mpsc, task::JoinSet};
 
-pub(crate) use self::slots::Slots;
+pub(crate) use self::slots::{InUse, Slots};
 use crate::{
     catalogue,
     frames::{FrameError, write_bytes, write_frame},
     limits::ANSWER_DEADLINE,
+    metrics::Answer,
     net::{InboundStream, StreamProtocol},
     node::Shared,
 };
@@ -40,18 +41,24 @@ pub(crate) async fn run(shared: Arc<Shared>, mut streams: mpsc::Receiver<Inbound
 
 async fn answer(shared: Arc<Shared>, mut inbound: InboundStream) {
     let (peer, protocol) = (inbound.peer, inbound.protocol);
-    let served = match shared.slots.take(peer, protocol).await {
-        None => refuse(&mut inbound).await,
-        Some(_slot) => match protocol {
-            StreamProtocol::Records => records::answer(&shared, &mut inbound.stream).await,
-            StreamProtocol::Sync => catalogue::answer(&shared, peer, &mut inbound.stream).await,
-            StreamProtocol::Holdings => holdings::answer(&shared, peer, &mut inbound.stream).await,
-            StreamProtocol::Blobs => blobs::answer(&shared, peer, &mut inbound.stream).await,
-        },
+    let (served, mut answer) = match shared.slots.take(peer, protocol).await {
+        None => (refuse(&mut inbound).await, Answer::Busy),
+        Some(_slot) => {
+            let stream = &mut inbound.stream;
+            let served = match protocol {
+                StreamProtocol::Records => records::answer(&shared, stream).await,
+                StreamProtocol::Sync => catalogue::answer(&shared, peer, stream).await,
+                StreamProtocol::Holdings => holdings::answer(&shared, peer, stream).await,
+                StreamProtocol::Blobs => blobs::answer(&shared, peer, stream).await,
+            };
+            (served, Answer::Whole)
+        }
     };
     if let Err(error) = served {
         tracing::debug!(%peer, ?protocol, %error, "an answer ended early");
+        answer = Answer::Broken;
     }
+    shared.metrics.transfer.answered(protocol, answer);
     // The peer may be gone already.
     let _ = inbound.stream.close().await;
 }

@@ -17,6 +17,7 @@ mod early;
 mod hash;
 mod hashed;
 mod index;
+mod kept;
 mod keys;
 mod lineage;
 mod locations;

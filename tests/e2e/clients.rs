@@ -31,7 +31,7 @@ const SLOW: &[&str] = &["--download-limit", "6MB"];
 const WHICH: &str = "OPENDAG_TEST_CLIENTS";
 
 /// The interpreter of an environment with the packages of `tests/clients/<name>.txt`.
-fn python(name: &str) -> Result<Option<PathBuf>> {
+pub(crate) fn python(name: &str) -> Result<Option<PathBuf>> {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
     match Environment::of(&cache, &scripts().join(format!("{name}.txt")))? {
         Environment::Ready(python) => Ok(Some(python)),
@@ -42,7 +42,7 @@ fn python(name: &str) -> Result<Option<PathBuf>> {
     }
 }
 
-fn scripts() -> PathBuf {
+pub(crate) fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clients")
 }
 

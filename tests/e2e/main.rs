@@ -56,6 +56,8 @@ mod local;
 #[cfg(test)]
 mod locks;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod mount;
 #[cfg(test)]
 mod owners;

@@ -12,6 +12,9 @@ pub struct DaemonArgs {
     /// Address of a node to begin with, with /p2p/PEER; may be repeated
     #[arg(long, value_name = "MULTIADDR")]
     pub bootstrap: Vec<String>,
+    /// Serve the local API on this address of loopback instead of a free port, such as 127.0.0.1:8482
+    #[arg(long, value_name = "ADDR")]
+    pub api: Option<SocketAddr>,
     /// Serve datasets over HTTP, as the Hugging Face Hub does, on this address, such as 127.0.0.1:8480
     #[arg(long, value_name = "ADDR")]
     pub gateway: Option<SocketAddr>,
@@ -34,6 +37,8 @@ pub struct DaemonArgs {
 pub struct DaemonTask {
     /// Nodes to begin with, besides those of the configuration.
     pub bootstrap: Vec<String>,
+    /// Where the API listens.
+    pub api: Option<SocketAddr>,
     /// Where the gateway listens.
     pub gateway: Option<SocketAddr>,
     /// Where the read-only S3 listens.
@@ -59,6 +64,7 @@ impl DaemonArgs {
     pub(super) fn task(self) -> Result<DaemonTask, CliError> {
         Ok(DaemonTask {
             bootstrap: self.bootstrap,
+            api: self.api,
             gateway: self.gateway,
             s3: self.s3,
             upload_limit: self.upload_limit,

@@ -1,4 +1,5 @@
-//! `api.json`: where the running daemon of a data directory listens, and the token that it wants.
+//! `api.json`: where the running daemon of a data directory listens, and the token that it wants; and
+//! `metrics_token`, which opens its figures alone.
 
 use std::{
     fs,
@@ -14,7 +15,9 @@ use super::ApiError;
 
 /// Name in the data directory.
 const FILE_NAME: &str = "api.json";
-/// The file's bytes: an address and a token are about 150.
+/// Name of the file with the token that opens `/metrics` alone.
+const METRICS_TOKEN_NAME: &str = "metrics_token";
+/// The files' bytes: an address and a token are about 150.
 const FILE_BYTES_MAX: u64 = 4096;
 /// Bytes of a token.
 const TOKEN_BYTES: usize = 32;
@@ -77,12 +80,41 @@ pub(super) fn write(data_dir: &Path, announced: &Announced) -> Result<(), ApiErr
         pid: std::process::id(),
     };
     let path = path(data_dir);
-    let temporary = data_dir.join(format!("{FILE_NAME}.new"));
-    let written = write_private(&temporary, &text).and_then(|()| fs::rename(&temporary, &path));
+    let written = serde_json::to_string(&text)
+        .map_err(io::Error::from)
+        .and_then(|text| replace(&path, &text));
     written.map_err(|source| ApiError::Write { path, source })
 }
 
-fn write_private(path: &Path, text: &Text) -> io::Result<()> {
+/// The token that opens `/metrics` alone, of an earlier run or a new one. It stays the same, so that a
+/// scraper of another user may have a copy; and its file may be made readable for others, but a link, or
+/// a file that others can write, is not believed.
+pub(super) fn metrics_token(data_dir: &Path) -> Result<Token, ApiError> {
+    let path = data_dir.join(METRICS_TOKEN_NAME);
+    match read_trusted(&path, WRITABLE_BY_OTHERS) {
+        Ok(Some(text)) => {
+            if let Some(token) = Token::parse(text.trim()) {
+                return Ok(token);
+            }
+        }
+        Ok(None) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(source) => return Err(ApiError::Read { path, source }),
+    }
+    let token = Token::random()?;
+    match replace(&path, &token.text()) {
+        Ok(()) => Ok(token),
+        Err(source) => Err(ApiError::Write { path, source }),
+    }
+}
+
+/// Writes a file, readable by its owner only, in place of one that may be there.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let temporary = path.with_added_extension("new");
+    write_private(&temporary, text).and_then(|()| fs::rename(&temporary, path))
+}
+
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
@@ -92,7 +124,7 @@ fn write_private(path: &Path, text: &Text) -> io::Result<()> {
         .create_new(true)
         .mode(0o600)
         .open(path)?;
-    file.write_all(serde_json::to_string(text)?.as_bytes())
+    file.write_all(text.as_bytes())
 }
 
 /// Removes the file if it still speaks of this daemon.
@@ -122,15 +154,28 @@ pub(super) fn read(data_dir: &Path) -> Result<Option<Announced>, ApiError> {
     }
 }
 
+/// Bits of a file's mode that say that others can read or write it.
+const OPEN_TO_OTHERS: u32 = 0o077;
+/// Those that say that others can write it.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
 fn read_text(path: &Path) -> io::Result<Option<Text>> {
+    let text = read_trusted(path, OPEN_TO_OTHERS)?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+/// The text of a file; `None` if its mode has one of the bits `forbidden`, or it is no regular file.
+fn read_trusted(path: &Path, forbidden: u32) -> io::Result<Option<String>> {
+    let linked = fs::symlink_metadata(path)?;
     let file = fs::File::open(path)?;
     let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.mode() & 0o077 != 0 {
+    let is_same = (linked.dev(), linked.ino()) == (metadata.dev(), metadata.ino());
+    if !is_same || !metadata.is_file() || metadata.mode() & forbidden != 0 {
         return Ok(None);
     }
     let mut text = String::new();
     file.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
-    Ok(serde_json::from_str(&text).ok())
+    Ok(Some(text))
 }
 
 #[cfg(test)]
@@ -166,6 +211,30 @@ mod tests {
         );
         remove(dir.path(), &second);
         assert!(read(dir.path()).unwrap().is_none());
+    }
+
+    #[test]
+    fn s16_the_token_for_figures_stays_unless_others_could_have_written_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(METRICS_TOKEN_NAME);
+        let token = || metrics_token(dir.path()).unwrap().text();
+        let set_mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let first = token();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        set_mode(0o640);
+        assert_eq!(token(), first, "a group may read it");
+        set_mode(0o660);
+        let second = token();
+        assert_ne!(second, first, "a group could have written it");
+        fs::write(&path, "no token").unwrap();
+        let third = token();
+        assert_eq!(fs::read_to_string(&path).unwrap(), third);
+        let elsewhere = dir.path().join("elsewhere");
+        fs::rename(&path, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        assert_ne!(token(), third, "a link is not followed");
+        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), third);
     }
 
     #[test]

@@ -28,7 +28,10 @@ use super::{
     file::{self, Announced, Token},
     guard, http,
 };
-use crate::ops::{Event, Operate, Operation};
+use crate::{
+    metrics::Measure,
+    ops::{Event, Operate, Operation},
+};
 
 /// Operations at a time: each may hold a transfer.
 const OPERATIONS_MAX: usize = 32;
@@ -36,6 +39,10 @@ const OPERATIONS_MAX: usize = 32;
 const EVENTS_QUEUED_MAX: usize = 64;
 /// Bytes of a request's body.
 const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+/// Pages of figures that are made at a time: each looks at the whole store.
+const SCRAPES_MAX: usize = 1;
+/// The media type of figures, which names the version of their format.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Bytes of a challenge, as text.
 const CHALLENGE_BYTES_MAX: usize = 128;
 
@@ -69,15 +76,24 @@ impl Drop for Running {
 }
 
 impl ApiServer {
-    /// Listens on a free port of 127.0.0.1, makes a token, and tells both in `api.json` of the data
-    /// directory, which must be locked by the caller.
+    /// Listens on `address`, by default a free port of 127.0.0.1, makes a token, and tells both in
+    /// `api.json` of the data directory, which must be locked by the caller.
     ///
     /// # Errors
-    /// No port, no randomness, or `api.json` cannot be written.
-    pub async fn start<O: Operate>(node: O, data_dir: &Path) -> Result<Self, ApiError> {
-        let (listener, address) = http::listen((Ipv4Addr::LOCALHOST, 0).into()).await?;
+    /// The address is taken or not of loopback; no randomness; `api.json` cannot be written.
+    pub async fn start<N: Operate + Measure>(
+        node: N,
+        data_dir: &Path,
+        address: Option<SocketAddr>,
+    ) -> Result<Self, ApiError> {
+        let address = address.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
+        if !address.ip().is_loopback() {
+            return Err(ApiError::NotLoopback { address });
+        }
+        let (listener, address) = http::listen(address).await?;
         let token = Token::random()?;
-        let app = router(node, token.clone());
+        let metrics_token = file::metrics_token(data_dir)?;
+        let app = router(node, (token.clone(), metrics_token));
         let task = tokio::spawn(http::serve(listener, app)).abort_handle();
         let announced = Announced { address, token };
         let running = Running {
@@ -99,18 +115,26 @@ impl ApiServer {
     }
 }
 
-struct Shared<O> {
-    node: O,
+struct Shared<N> {
+    node: N,
     token: Token,
+    metrics_token: Token,
     slots: Arc<Semaphore>,
+    scrapes: Semaphore,
 }
 
-fn router<O: Operate>(node: O, token: Token) -> Router {
-    let slots = Arc::new(Semaphore::new(OPERATIONS_MAX));
-    let shared = Arc::new(Shared { node, token, slots });
+fn router<N: Operate + Measure>(node: N, (token, metrics_token): (Token, Token)) -> Router {
+    let shared = Arc::new(Shared {
+        node,
+        token,
+        metrics_token,
+        slots: Arc::new(Semaphore::new(OPERATIONS_MAX)),
+        scrapes: Semaphore::new(SCRAPES_MAX),
+    });
     Router::new()
-        .route("/v1/{operation}", post(operate::<O>))
-        .route("/v1/hello", get(hello::<O>))
+        .route("/v1/{operation}", post(operate::<N>))
+        .route("/v1/hello", get(hello::<N>))
+        .route("/metrics", get(metrics::<N>))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
         .layer(middleware::from_fn(check))
         .with_state(shared)
@@ -126,8 +150,8 @@ async fn check(request: Request, next: Next) -> Response {
 
 /// Proves to a client that this is the daemon of its data directory, before it sends the token:
 /// another local user may listen on the port of a daemon that is gone.
-async fn hello<O: Operate>(
-    State(shared): State<Arc<Shared<O>>>,
+async fn hello<N: Operate>(
+    State(shared): State<Arc<Shared<N>>>,
     RawQuery(challenge): RawQuery,
 ) -> Response {
     let challenge = challenge.unwrap_or_default();
@@ -138,8 +162,21 @@ async fn hello<O: Operate>(
     axum::Json(json!({ "api": 1, "proof": proof })).into_response()
 }
 
-async fn operate<O: Operate>(
-    State(shared): State<Arc<Shared<O>>>,
+/// Figures for Prometheus, for whoever has either token: the other one opens nothing else, so that it may
+/// be given away.
+async fn metrics<N: Measure>(State(shared): State<Arc<Shared<N>>>, headers: HeaderMap) -> Response {
+    let opens = |token| guard::check_token(&headers, token);
+    if let Err(status) = opens(&shared.metrics_token).or_else(|_| opens(&shared.token)) {
+        return status.into_response();
+    }
+    // The semaphore is never closed.
+    let _scrape = shared.scrapes.acquire().await;
+    let text = shared.node.metrics().await;
+    ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response()
+}
+
+async fn operate<N: Operate>(
+    State(shared): State<Arc<Shared<N>>>,
     UrlPath(name): UrlPath<String>,
     headers: HeaderMap,
     body: Bytes,

@@ -15,7 +15,10 @@ use tokio::{
 };
 
 use super::*;
-use crate::ops::{Event, KeyRequest, LinkRequest, Operate, Operation, Progress};
+use crate::{
+    metrics::Measure,
+    ops::{Event, KeyRequest, LinkRequest, Operate, Operation, Progress},
+};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -69,6 +72,12 @@ impl Operate for Echo {
     }
 }
 
+impl Measure for Echo {
+    async fn metrics(&self) -> String {
+        String::from("# EOF\n")
+    }
+}
+
 async fn all_events(client: &ApiClient, operation: Operation) -> Vec<Event> {
     let (sender, mut receiver) = mpsc::channel(1);
     let collect = async {
@@ -87,7 +96,9 @@ async fn all_events(client: &ApiClient, operation: Operation) -> Vec<Event> {
 
 async fn start(data_dir: &Path) -> (Echo, ApiServer, ApiClient) {
     let node = Echo::default();
-    let server = ApiServer::start(node.clone(), data_dir).await.unwrap();
+    let server = ApiServer::start(node.clone(), data_dir, None)
+        .await
+        .unwrap();
     let client = ApiClient::from_data_dir(data_dir).await.unwrap().unwrap();
     (node, server, client)
 }
@@ -251,4 +262,80 @@ async fn s16_s17_strangers_are_refused() {
          Content-Length: 9\r\n\r\n{{\"no\": 1}}"
     );
     assert!(raw(&address, &bad).await.starts_with("HTTP/1.1 400 "));
+}
+
+/// The status and the rest of an answer to a `GET`.
+async fn get(server: &ApiServer, path: &str, headers: &str) -> (u16, String) {
+    let address = server.url().trim_start_matches("http://").to_owned();
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n");
+    let request = match headers.contains("Host:") {
+        true => request,
+        false => request.replacen("\r\n", &format!("\r\nHost: {address}\r\n"), 1),
+    };
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    timeout(DEADLINE, stream.read_to_string(&mut text))
+        .await
+        .unwrap()
+        .unwrap();
+    let status = text.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, text)
+}
+
+#[tokio::test]
+async fn s16_s17_either_token_opens_the_figures_and_theirs_opens_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, server, _) = start(dir.path()).await;
+    let bearer = |token: &str| format!("Authorization: Bearer {token}\r\n");
+    let theirs = bearer(&std::fs::read_to_string(dir.path().join("metrics_token")).unwrap());
+    let all = bearer(&file::read(dir.path()).unwrap().unwrap().token.text());
+    for token in [&theirs, &all] {
+        let (status, text) = get(&server, "/metrics", token).await;
+        assert_eq!(status, 200, "{text}");
+        assert!(text.ends_with("# EOF\n"), "{text}");
+        let media = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8";
+        assert!(text.contains(media), "{text}");
+    }
+    for refused in [
+        String::new(),
+        bearer("00"),
+        theirs.replace("Bearer", "Basic"),
+    ] {
+        assert_eq!(get(&server, "/metrics", &refused).await.0, 401, "{refused}");
+    }
+    let rebound = format!("{theirs}Host: evil.example\r\n");
+    assert_eq!(get(&server, "/metrics", &rebound).await.0, 421);
+    let page = format!("{theirs}Origin: http://evil.example\r\n");
+    assert_eq!(get(&server, "/metrics", &page).await.0, 403);
+    let id = |token| guard_status(&server, token);
+    assert_eq!(id(theirs.clone()).await, 401, "figures only");
+    assert_eq!(id(all.clone()).await, 200);
+}
+
+/// The status of `POST /v1/id`.
+async fn guard_status(server: &ApiServer, headers: String) -> u16 {
+    let address = server.url().trim_start_matches("http://").to_owned();
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    let request = format!(
+        "POST /v1/id HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: 0\r\n{headers}\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    timeout(DEADLINE, stream.read_to_string(&mut text))
+        .await
+        .unwrap()
+        .unwrap();
+    text.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn s16_the_api_never_listens_for_other_machines() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = Some(([0, 0, 0, 0], 0).into());
+    let refused = ApiServer::start(Echo::default(), dir.path(), open).await;
+    assert!(
+        matches!(refused, Err(ApiError::NotLoopback { .. })),
+        "{refused:?}"
+    );
 }

@@ -21,6 +21,7 @@ fn all_keys_are_read() {
         head_lifetime = "7d"
         mdns = false
         dht = false
+        api = "[::1]:8482"
         gateway = "127.0.0.1:8480"
         gateway_cors_origins = ["https://app.example", "http://localhost:3000"]
     "#;
@@ -33,6 +34,7 @@ fn all_keys_are_read() {
     assert!(!config.mdns && !config.dht);
     let origins = ["https://app.example", "http://localhost:3000"];
     assert_eq!(config.gateway_cors_origins, origins);
+    assert_eq!(config.api, Some("[::1]:8482".parse().unwrap()));
     assert_eq!(config.gateway, Some("127.0.0.1:8480".parse().unwrap()));
 }
 

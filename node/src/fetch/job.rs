@@ -83,7 +83,6 @@ impl Job<'_> {
             moving = moving.assemble(delta, describe.joined).await?;
         }
         let (moved, to_fetch_bytes) = moving.fetch().await?;
-        self.shared.counters.received(moved.received_bytes);
         let writer = prepared.writer;
         let copies = prepared.copies;
         let close = move || {

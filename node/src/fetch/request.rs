@@ -20,6 +20,7 @@ use crate::{
     ask::{self, AskError, Incoming},
     frames::{FrameError, write_frame},
     limits::ANSWER_DEADLINE,
+    metrics::Tally,
     net::{Net, StreamProtocol},
     node::Shared,
 };
@@ -80,8 +81,10 @@ pub(super) struct Request {
     pub(super) key: PeerKey,
     pub(super) id: RequestId,
     pub(super) tell: mpsc::Sender<Arrived>,
-    /// Counts all that is received, of use or not.
+    /// Counts all that is received for the whole session, of use or not.
     pub(super) received: Arc<AtomicU64>,
+    /// Counts what this request brings.
+    pub(super) tally: Tally,
 }
 
 impl Request {
@@ -90,12 +93,17 @@ impl Request {
         &self,
         mut items: impl Iterator<Item = BlobItem>,
     ) -> Result<Incoming, AskError> {
+        self.shared.metrics.transfer.asked();
         let items = BoundedVec::take_from(&mut items);
         let mut stream = ask::open(&self.net, self.peer, StreamProtocol::Blobs).await?;
         write_frame(&mut stream, &BlobsRequest { items }, ANSWER_DEADLINE)
             .await
             .map_err(AskError::Frame)?;
-        let mut input = Incoming::new(stream, self.shared.download.clone(), self.received.clone());
+        let mut input = Incoming::new(
+            stream,
+            self.shared.download.clone(),
+            [self.received.clone(), self.tally.received()],
+        );
         input.status().await?;
         Ok(input)
     }
@@ -119,7 +127,18 @@ impl Request {
         }
     }
 
+    /// Counts a request that ended early.
+    pub(super) fn ended(&self, outcome: &Result<(), TransferError>) {
+        let transfer = &self.shared.metrics.transfer;
+        match outcome {
+            Ok(()) => {}
+            Err(TransferError::Write(_)) => transfer.failed_to_write(),
+            Err(error) => transfer.failed(error.end()),
+        }
+    }
+
     async fn tell(&self, arrived: Arrived) {
+        self.tally.verified(arrived.bytes);
         // Nobody listens: the fetch is over, and this request with it.
         let _ = self.tell.send(arrived).await;
     }

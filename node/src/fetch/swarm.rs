@@ -103,6 +103,7 @@ impl News {
 #[derive(Debug)]
 pub(super) struct Swarm {
     news: mpsc::Receiver<News>,
+    shared: Arc<Shared>,
     banned: mpsc::Sender<PeerId>,
     _tasks: JoinSet<()>,
 }
@@ -132,6 +133,7 @@ impl Swarm {
         tasks.spawn(gather.run(finder, bans));
         Self {
             news,
+            shared: shared.clone(),
             banned,
             _tasks: tasks,
         }
@@ -144,6 +146,7 @@ impl Swarm {
 
     /// Never ask this peer again.
     pub(super) fn ban(&self, peer: PeerId) {
+        self.shared.metrics.transfer.banned();
         // A full queue means that many are banned at once; this one is ignored by the scheduler anyway.
         let _ = self.banned.try_send(peer);
     }

@@ -36,6 +36,12 @@ pub(super) struct Transfer {
 impl Transfer {
     /// Runs to the end.
     pub(super) async fn run(self) -> Result<(), TransferError> {
+        let outcome = self.receive_all().await;
+        self.request.ended(&outcome);
+        outcome
+    }
+
+    async fn receive_all(&self) -> Result<(), TransferError> {
         let ranges = self.orders.iter().map(|order| {
             BlobItem::Range(BlobRange {
                 hash: order.hash,

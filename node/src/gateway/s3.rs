@@ -29,6 +29,7 @@ use super::{
 };
 use crate::{
     api::{ApiError, http},
+    metrics::Listener,
     node::{Node, Shared},
     read::{ReadFault, ReadVersion},
 };
@@ -51,7 +52,11 @@ impl S3Server {
     /// The address is taken or not of this machine.
     pub async fn start(node: &Node, address: SocketAddr) -> Result<Self, ApiError> {
         let (listener, address) = http::listen(address).await?;
-        let app = guarded(node.shared.clone(), Router::new().fallback(route));
+        let app = guarded(
+            node.shared.clone(),
+            Listener::S3,
+            Router::new().fallback(route),
+        );
         let task = tokio::spawn(http::serve(listener, app)).abort_handle();
         let shared = node.shared.clone();
         let server = Self {

@@ -70,6 +70,17 @@ struct Entry {
     used: u64,
 }
 
+/// How full a cache is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CacheUse {
+    /// Bytes that it has.
+    pub(crate) bytes: u64,
+    /// Bytes that it may have.
+    pub(crate) bytes_max: u64,
+    /// Files of which it has a part.
+    pub(crate) files: usize,
+}
+
 impl Cache {
     /// A cache in `folder` of at most `bytes_max`. Nothing is touched before it is used.
     pub(crate) fn new(store: Store, folder: PathBuf, bytes_max: u64) -> Self {
@@ -141,6 +152,23 @@ impl Cache {
             state.files.contains_key(&hash)
         };
         is_here.then(|| self.open(hash, size)).transpose()
+    }
+
+    /// How full it is.
+    pub(crate) fn in_use(&self) -> CacheUse {
+        let inner = &*self.0;
+        let mut state = inner.state();
+        // What lies there from before is counted with the first use, which may be this one.
+        if inner.folder.exists()
+            && let Err(error) = state.begin(&inner.folder)
+        {
+            tracing::warn!(%error, "the cache cannot be measured");
+        }
+        CacheUse {
+            bytes: state.bytes,
+            bytes_max: inner.bytes_max,
+            files: state.files.len(),
+        }
     }
 
     /// Makes durable what was read, so that it is not fetched again after a restart.

@@ -23,7 +23,7 @@ use super::{
     joined::{Joined, Outcome},
     window::{Ahead, Window},
 };
-use crate::{fetch::on_demand::OnDemand, holdings::Session};
+use crate::{fetch::on_demand::OnDemand, holdings::Session, metrics::ReadFrom};
 
 /// Bytes that are read from the disk and verified at a time, and held for a reader: many of them fit into
 /// memory, and each costs little beside its verification.
@@ -125,12 +125,16 @@ impl FileReader {
     /// The next bytes of a range, at least one.
     async fn next(&mut self, range: &Range<u64>, patience: Duration) -> Result<Bytes, ReadFault> {
         let step = Step::new(range, patience).ok_or(ReadFault::Failed)?;
-        let bytes = loop {
+        let shared = self.version.shared().clone();
+        let gateway = &shared.metrics.gateway;
+        let (bytes, from) = loop {
             self.turn_to_fetch(&step);
             match &mut self.source {
                 Source::Here => {
                     if let Some(bytes) = self.here(step.groups).await? {
-                        return step.cut(bytes);
+                        let bytes = step.cut(bytes)?;
+                        gateway.read(ReadFrom::Store, &bytes);
+                        return Ok(bytes);
                     }
                     self.source = match self.fetch() {
                         Some(fetch) => Source::Fetch(Joined::new(fetch)),
@@ -139,11 +143,14 @@ impl FileReader {
                 }
                 Source::Fetch(joined) => {
                     let window = self.ahead.window(step.groups, step.bytes.start, step.end);
-                    let store = &self.version.shared().store;
+                    let waits = gateway.wait_unless(joined.fetch().has(self.shard, step.groups));
                     let of = (self.shard, self.hash);
-                    let read = joined.read(store, of, (step.groups, window), step.deadline);
+                    let read = joined.read(&shared.store, of, (step.groups, window), step.deadline);
                     match read.await? {
-                        Outcome::Bytes(bytes) => break step.cut(bytes)?,
+                        Outcome::Bytes(bytes) => {
+                            let at_hand = ReadFrom::Store;
+                            break (step.cut(bytes)?, waits.map_or(at_hand, |_| ReadFrom::Peers));
+                        }
                         Outcome::Ended => self.source = Source::Here,
                         Outcome::Refused => {
                             self.refused = Some(joined.fetch().clone());
@@ -157,8 +164,11 @@ impl FileReader {
                 }
                 Source::Peers(remote) => {
                     let window = self.ahead.window(step.groups, step.bytes.start, step.end);
+                    let waits = gateway.wait_unless(remote.has(&step));
                     match remote.read(self.shard, &step, window).await? {
-                        Some(bytes) => break bytes,
+                        Some(bytes) => {
+                            break (bytes, waits.map_or(ReadFrom::Cache, |_| ReadFrom::Peers));
+                        }
                         None => {
                             let waits_for = remote.on_demand.waits_for();
                             let waits_for = waits_for.unwrap_or_else(|| "peers that answer".into());
@@ -168,6 +178,7 @@ impl FileReader {
                 }
             }
         };
+        gateway.read(from, &bytes);
         self.version.moved();
         self.ahead.grow();
         Ok(bytes)

@@ -62,7 +62,6 @@ async fn send(
         let pass = shared.upload.share(peer, bytes.len()).await;
         let (now, later) = bytes.split_at_checked(pass).unwrap_or((bytes, &[]));
         write_bytes(stream, now, ANSWER_DEADLINE).await?;
-        shared.counters.sent(now.len());
         bytes = later;
     }
     Ok(())

@@ -106,6 +106,17 @@ pub(crate) struct Slot {
     peer: PeerId,
 }
 
+/// How many slots are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct InUse {
+    /// By questions.
+    pub(crate) queries: usize,
+    /// By bulk.
+    pub(crate) bulk: usize,
+    /// Bulk streams in line.
+    pub(crate) waiting: usize,
+}
+
 impl Slots {
     /// A slot for an answer to `peer`, or `None` if it, or all together, have theirs: at once for a
     /// question, after a while in line for bulk. Safe to cancel.
@@ -136,10 +147,14 @@ impl Slots {
         }
     }
 
-    /// Answers that run now.
-    pub(crate) fn running(&self) -> usize {
+    /// Answers that run now, and streams that wait for a slot.
+    pub(crate) fn in_use(&self) -> InUse {
         let state = self.state();
-        state.queries.total + state.bulk.total
+        InUse {
+            queries: state.queries.total,
+            bulk: state.bulk.total,
+            waiting: state.waiting,
+        }
     }
 
     fn free(&self, peer: PeerId, class: Class) {
@@ -273,7 +288,7 @@ mod tests {
             "questions are counted apart"
         );
         drop(taken);
-        assert_eq!(slots.running(), 0);
+        assert_eq!(slots.in_use(), InUse::default());
         assert!(now(&slots, greedy, StreamProtocol::Blobs).is_some());
     }
 
@@ -293,7 +308,7 @@ mod tests {
         while let Some(slot) = now(&slots, PeerId::random(), StreamProtocol::Blobs) {
             held.push(slot);
         }
-        assert_eq!(slots.running(), BLOB_STREAMS_MAX);
+        assert_eq!(slots.in_use().bulk, BLOB_STREAMS_MAX);
         held.remove(0);
         let filled = now(&slots, PeerId::random(), StreamProtocol::Blobs).unwrap();
         let mut wants_more = Box::pin(slots.take(greedy, StreamProtocol::Blobs));
@@ -334,7 +349,7 @@ mod tests {
         // Those who waited in vain take nothing when there is room again.
         drop(line);
         drop(held);
-        assert_eq!(slots.running(), 0);
+        assert_eq!(slots.in_use(), InUse::default());
         assert_eq!(slots.state().waiting, 0);
     }
 }

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use futures::StreamExt;
 use iroh_blobs::store::{GcConfig, ProtectOutcome, fs::FsStore, fs::options::Options};
 use opendag_protocol::{BlobId, Hash, limits::DESCRIPTION_BLOB_BYTES_MAX};
 use tokio::sync::{Mutex, RwLock, mpsc, oneshot};
@@ -230,6 +231,18 @@ impl Blobs {
         };
         self.collect.send(request).await.map_err(|_| gone(()))?;
         waits.await.map_err(|_| gone(()))
+    }
+
+    /// How many there are.
+    pub(crate) async fn count(&self) -> Result<u64, BlobError> {
+        let listed = self.store.blobs().list().stream().await;
+        let mut blobs = std::pin::pin!(listed.map_err(BlobError::store("list the blobs"))?);
+        let mut count = 0;
+        while let Some(blob) = blobs.next().await {
+            blob.map_err(BlobError::store("list the blobs"))?;
+            count += 1;
+        }
+        Ok(count)
     }
 
     /// Bytes of all blobs on disk. Blocks.

@@ -95,6 +95,13 @@ impl Locations {
         })
     }
 
+    /// How many rows there are, some perhaps counted twice: those that were replaced since runs were merged.
+    pub(crate) fn rows(&self) -> u64 {
+        let state = self.read();
+        let runs = state.drafts.iter().chain(&state.runs).map(Run::len);
+        runs.fold(bytes(state.recent.len()), u64::saturating_add)
+    }
+
     /// Adds or replaces rows. They can be found at once, and are durable after [`Locations::flush`].
     pub(crate) fn put(
         &self,

@@ -36,6 +36,12 @@ pub(in crate::fetch) struct SpanTransfer {
 impl SpanTransfer {
     /// Runs to the end. What arrived before an error is kept.
     pub(in crate::fetch) async fn run(self) -> Result<(), TransferError> {
+        let outcome = self.ask_all().await;
+        self.request.ended(&outcome);
+        outcome
+    }
+
+    async fn ask_all(&self) -> Result<(), TransferError> {
         let spans = self.orders.iter().map(|order| {
             let (hash, span) = (order.hash, order.bytes);
             BlobSpan { hash, span }.into()

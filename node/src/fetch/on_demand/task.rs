@@ -4,10 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -93,9 +90,6 @@ pub(super) struct Task {
     aborts: HashMap<RequestId, AbortHandle>,
     tell: mpsc::Sender<Arrived>,
     arrived: mpsc::Receiver<Arrived>,
-    received: Arc<AtomicU64>,
-    /// What of that the node's counters know.
-    counted: u64,
 }
 
 impl Task {
@@ -126,8 +120,6 @@ impl Task {
             aborts: HashMap::new(),
             tell,
             arrived,
-            received: Arc::default(),
-            counted: 0,
         }
     }
 
@@ -151,7 +143,6 @@ impl Task {
                 }
                 _ = tick.tick() => {
                     self.tell_waits_for();
-                    self.count();
                     self.let_go();
                 }
             }
@@ -296,7 +287,8 @@ impl Task {
             key,
             id,
             tell: self.tell.clone(),
-            received: self.received.clone(),
+            received: Arc::default(),
+            tally: self.shared.metrics.transfer.tally(),
         };
         let order = |item: &Item| {
             let file = self.files.get(item.shard)?;
@@ -398,13 +390,6 @@ impl Task {
             self.files
                 .change(|files| files.retain(|shard, _| is_read(*shard)));
         }
-    }
-
-    /// Adds what came to the node's counters.
-    fn count(&mut self) {
-        let received = self.received.load(Ordering::Relaxed);
-        self.shared.counters.received(received - self.counted);
-        self.counted = received;
     }
 
     fn tell_waits_for(&mut self) {

@@ -28,6 +28,7 @@ impl Session {
             id,
             tell: self.tell.clone(),
             received: self.received.clone(),
+            tally: self.parts.shared.metrics.transfer.tally(),
         };
         let abort = match self.parts.spans.clone() {
             Some(spans) => self.request_spans(spans, request, items),
