@@ -3,12 +3,14 @@
 //! The API carries [`crate::ops`] for the command line: `POST /v1/<operation>` with the request as
 //! JSON, answered by one event a line. It needs the token that only the data directory's owner can
 //! read from `api.json`, and refuses web pages by their `Host` and `Origin`. A connection that is
-//! dropped cancels its operation. Besides, `/metrics` tells the figures of [`crate::metrics`]. The other listener is [`crate::gateway`].
+//! dropped cancels its operation. Besides, `/metrics` tells the figures of [`crate::metrics`], and
+//! `/v1/openapi.json` describes all of it. The other listener is [`crate::gateway`].
 
 mod client;
 mod file;
 pub(crate) mod guard;
 pub(crate) mod http;
+mod openapi;
 mod server;
 
 use std::{io, net::SocketAddr, path::PathBuf};

@@ -4,6 +4,9 @@
 //! Each operation has a request and ends in one [`Event`] that closes it, or in an error. Long ones
 //! send [`Event::Progress`] before. The same types cross the local API as JSON, one event a line,
 //! so that a command behaves alike with and without a daemon.
+//!
+//! The API's OpenAPI document is made from these types: a variant is a path or an event there, and doc
+//! comments are its words. After a change `specs/openapi.json` is written anew, as its test says.
 
 mod diff;
 mod draft;
@@ -36,6 +39,7 @@ pub use request::{
     OwnersChange, OwnersRequest, PublishRequest, RotateRequest, Shell, SignRequest, UnmountRequest,
     VerifyRequest,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -52,7 +56,7 @@ pub trait Operate: Clone + Send + Sync + 'static {
 }
 
 /// Any operation. `POST /v1/<variant in snake case>` with the request as JSON body.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "op", content = "request", rename_all = "snake_case")]
 pub enum Operation {
     /// See [`PublishRequest`].
@@ -115,11 +119,11 @@ pub enum Operation {
     Aliases,
     /// Forget an alias. [`Event::Changed`].
     AliasRm(AliasNameRequest),
-    /// [`Event::Id`].
+    /// Who this node is: [`Event::Id`].
     Id,
-    /// [`Event::Peers`].
+    /// Whom this node sees: [`Event::Peers`].
     Peers,
-    /// [`Event::Status`].
+    /// What goes on: [`Event::Status`].
     Status,
     /// See [`EnvRequest`].
     Env(EnvRequest),

@@ -14,6 +14,8 @@ pub mod fault;
 pub mod fetch;
 pub mod http;
 pub mod id;
+#[cfg(feature = "json-schema")]
+mod json_schema;
 pub mod key;
 mod lanes;
 pub mod license;

@@ -28,6 +28,7 @@ const VERSION: u64 = 1;
 
 /// Whose key signed a receipt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SignerKind {
     /// That of the node on which the files lie.

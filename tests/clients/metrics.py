@@ -1,9 +1,10 @@
-"""Reads the figures of a daemon's API as other programs do.
+"""Reads the figures and the document of a daemon's API as other programs do.
 
 Arguments: the URL of the API, and the file with the token for figures.
 """
-import pathlib, sys, urllib.request
+import json, pathlib, sys, urllib.request
 
+from openapi_spec_validator import validate
 from prometheus_client.openmetrics import parser
 
 API, TOKEN = sys.argv[1], pathlib.Path(sys.argv[2]).read_text().strip()
@@ -32,3 +33,13 @@ except ValueError:
     pass
 else:
     raise AssertionError("a page without its end was taken")
+
+document = json.loads(get("/v1/openapi.json"))
+validate(document)
+assert document["openapi"].startswith("3.1."), document["openapi"]
+try:
+    validate({**document, "paths": {"/x": {"get": {"responses": 7}}}})
+except Exception:
+    pass
+else:
+    raise AssertionError("a document that is none was taken")

@@ -26,7 +26,7 @@ use tokio::{
 use super::{
     ApiError,
     file::{self, Announced, Token},
-    guard, http,
+    guard, http, openapi,
 };
 use crate::{
     metrics::Measure,
@@ -134,6 +134,7 @@ fn router<N: Operate + Measure>(node: N, (token, metrics_token): (Token, Token))
     Router::new()
         .route("/v1/{operation}", post(operate::<N>))
         .route("/v1/hello", get(hello::<N>))
+        .route("/v1/openapi.json", get(describe))
         .route("/metrics", get(metrics::<N>))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
         .layer(middleware::from_fn(check))
@@ -160,6 +161,12 @@ async fn hello<N: Operate>(
     }
     let proof = data_encoding::HEXLOWER.encode(&shared.token.proof(challenge.as_bytes()));
     axum::Json(json!({ "api": 1, "proof": proof })).into_response()
+}
+
+/// The API's own description: it is in the program, and so no secret.
+async fn describe() -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (json, openapi::TEXT.as_str()).into_response()
 }
 
 /// Figures for Prometheus, for whoever has either token: the other one opens nothing else, so that it may

@@ -330,6 +330,23 @@ async fn guard_status(server: &ApiServer, headers: String) -> u16 {
 }
 
 #[tokio::test]
+async fn the_document_is_served_without_a_token_but_not_to_other_pages() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, server, _) = start(dir.path()).await;
+    let (status, text) = get(&server, "/v1/openapi.json", "").await;
+    assert_eq!(status, 200);
+    let (_, body) = text.split_once("\r\n\r\n").unwrap();
+    assert_eq!(body, *openapi::TEXT);
+    let page = get(
+        &server,
+        "/v1/openapi.json",
+        "Origin: http://evil.example\r\n",
+    )
+    .await;
+    assert_eq!(page.0, 403);
+}
+
+#[tokio::test]
 async fn s16_the_api_never_listens_for_other_machines() {
     let dir = tempfile::tempdir().unwrap();
     let open = Some(([0, 0, 0, 0], 0).into());

@@ -1,12 +1,13 @@
 //! What differs between two versions.
 
 use opendag_protocol::ManifestId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::FileInfo;
 
 /// A file that has another path in the newer version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MovedFile {
     /// Its path in the older version.
     pub from: String,
@@ -16,7 +17,7 @@ pub struct MovedFile {
 }
 
 /// What differs between two versions. All lists are sorted by path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DiffInfo {
     /// The older version.
     pub from: ManifestId,
@@ -41,7 +42,7 @@ pub struct DiffInfo {
 }
 
 /// How much two versions differ.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DiffBytes {
     /// All files of the older.
     pub from: u64,

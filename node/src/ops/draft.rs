@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use opendag_protocol::{DatasetId, ManifestId, RecordId, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::KeyInfo;
 
 /// What a draft is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DraftKind {
     /// A version to be published.
@@ -20,7 +21,7 @@ pub enum DraftKind {
 }
 
 /// Owner keys and how many of them must sign.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OwnerSet {
     /// Public keys, as text.
     pub keys: Vec<String>,
@@ -29,7 +30,7 @@ pub struct OwnerSet {
 }
 
 /// The version that a draft is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DraftVersion {
     /// Its manifest.
     pub manifest: ManifestId,
@@ -52,7 +53,7 @@ pub struct DraftVersion {
 }
 
 /// Signatures that a record of a draft lacks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MissingInfo {
     /// `dataset` (a change of owners), `manifest` or `head`.
     pub record: String,
@@ -63,7 +64,7 @@ pub struct MissingInfo {
 }
 
 /// A draft: what its signatures say, and whose there are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DraftInfo {
     /// The file.
     pub path: PathBuf,
@@ -90,7 +91,7 @@ pub struct DraftInfo {
 }
 
 /// An owner record of a dataset.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OwnerRecordInfo {
     /// The record.
     pub record: RecordId,
@@ -103,7 +104,7 @@ pub struct OwnerRecordInfo {
 }
 
 /// Who owns a dataset, and who did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OwnersInfo {
     /// The dataset.
     pub dataset: DatasetId,

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use opendag_protocol::{DatasetId, Hash, ManifestId, RecordId, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
 };
 
 /// How far a long operation is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// `resolve`, `scan`, `hash`, `describe`, `plan`, `fetch`, `place`, `verify`.
     pub phase: String,
@@ -36,7 +37,7 @@ pub struct Progress {
 }
 
 /// Bytes that came from one peer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PeerShare {
     /// The peer's id.
     pub peer: String,
@@ -45,7 +46,7 @@ pub struct PeerShare {
 }
 
 /// A version as `show`, `ls` and `log` print it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VersionInfo {
     /// Its dataset.
     pub dataset: DatasetId,
@@ -105,7 +106,7 @@ pub struct VersionInfo {
 }
 
 /// What the owners of a dataset said last about which version is the newest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HeadInfo {
     /// The newest version.
     pub manifest: ManifestId,
@@ -120,7 +121,7 @@ pub struct HeadInfo {
 }
 
 /// Where a version lies on this node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlaceInfo {
     /// The folder.
     pub path: PathBuf,
@@ -135,7 +136,7 @@ pub struct PlaceInfo {
 }
 
 /// A file of a version as `show --files` prints it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileInfo {
     /// Path in the dataset.
     pub path: String,
@@ -146,7 +147,7 @@ pub struct FileInfo {
 }
 
 /// What is wrong with a shard on disk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BadShard {
     /// Its version.
     pub manifest: ManifestId,
@@ -159,7 +160,7 @@ pub struct BadShard {
 }
 
 /// A peer as `peers` prints it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PeerInfo {
     /// Its id.
     pub peer: String,
@@ -172,7 +173,7 @@ pub struct PeerInfo {
 }
 
 /// Key of a publisher as `key list` prints it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeyInfo {
     /// Local name.
     pub name: String,
@@ -181,7 +182,7 @@ pub struct KeyInfo {
 }
 
 /// A name for a publisher as `alias list` prints it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AliasInfo {
     /// The name.
     pub name: String,
@@ -190,7 +191,7 @@ pub struct AliasInfo {
 }
 
 /// What a node tells about an operation. As JSON: `{"event":"…",…}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The daemon listens.

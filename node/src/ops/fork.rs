@@ -1,10 +1,11 @@
 //! What is said of forks.
 
 use opendag_protocol::{ManifestId, RecordId, Timestamp, catalogue::EquivocationKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Proof that the owners of a dataset signed two records of which only one may be true.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ForkInfo {
     /// `manifest`: two versions with one number. `head`: two words on which is the newest. `owners`: two
     /// owner records that follow one.
@@ -20,7 +21,7 @@ pub struct ForkInfo {
 }
 
 /// One of the two.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ForkSide {
     /// The record.
     pub record: RecordId,

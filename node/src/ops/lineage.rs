@@ -1,10 +1,11 @@
 //! What is said of lineage and licences.
 
 use opendag_protocol::{DatasetId, ManifestId, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a lineage is drawn for people.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LineageFormat {
     /// As trees.
@@ -15,7 +16,7 @@ pub enum LineageFormat {
 }
 
 /// How the licence of a derived version stands to that of what it was made from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LicenseFit {
     /// Nothing that is known speaks against it.
@@ -27,7 +28,7 @@ pub enum LicenseFit {
 }
 
 /// A hint on licences, not legal advice.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LicenseHint {
     /// What it was made from.
     pub made_from: ManifestId,
@@ -38,7 +39,7 @@ pub struct LicenseHint {
 }
 
 /// A version in a lineage.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LineageVersion {
     /// Its manifest.
     pub manifest: ManifestId,
@@ -59,7 +60,7 @@ pub struct LineageVersion {
 }
 
 /// One version was made from another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LineageEdge {
     /// What was made.
     pub version: ManifestId,
@@ -74,7 +75,7 @@ pub struct LineageEdge {
 }
 
 /// What a version was made from, and what is known to have been made from it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LineageInfo {
     /// The version that was asked for.
     pub root: ManifestId,

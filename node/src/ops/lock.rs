@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use opendag_protocol::{DatasetId, ManifestId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Write versions into the `opendag.lock` of a folder. Ends in [`super::Event::Locked`].
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LockRequest {
     /// Absolute path of the folder.
@@ -29,7 +30,7 @@ pub struct LockRequest {
 
 /// Fetch exactly what the `opendag.lock` of a folder says. Sends [`super::Event::Fetched`] for each dataset
 /// and ends in [`super::Event::Restored`].
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RestoreRequest {
     /// Absolute path of the folder.
@@ -51,7 +52,7 @@ pub struct RestoreRequest {
 }
 
 /// An entry of a lockfile.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LockedInfo {
     /// The dataset's name.
     pub name: String,
@@ -76,7 +77,7 @@ pub struct LockedInfo {
 }
 
 /// What became of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LockChange {
     /// The file did not have it.

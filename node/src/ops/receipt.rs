@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use opendag_protocol::{BlobId, DatasetId, Hash, ManifestId, Timestamp, receipt::SignerKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::BadShard;
 
 /// Hash again what lies here of a version, and sign that it is as it should be. Ends in
 /// [`super::Event::Receipt`] with its text.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReceiptRequest {
     /// As [`super::FetchRequest::link`]; it must lie here.
@@ -20,7 +21,7 @@ pub struct ReceiptRequest {
 
 /// Check a receipt: its signature, against the version's file table, and against the files if they lie
 /// here. Ends in [`super::Event::Receipt`].
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckReceiptRequest {
     /// Absolute path of the receipt.
@@ -32,7 +33,7 @@ pub struct CheckReceiptRequest {
 }
 
 /// A receipt whose signature holds, and which says what the version's file table says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReceiptInfo {
     /// The dataset's name.
     pub name: String,

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::LineageFormat;
 
 /// Publish a folder or file as the next version of a dataset. Ends in [`super::Event::Published`].
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PublishRequest {
     /// Absolute path of a folder or a regular file.
@@ -51,7 +52,7 @@ pub struct PublishRequest {
 
 /// Apply a draft that enough owners have signed. Ends in [`super::Event::Published`] or
 /// [`super::Event::Rotated`].
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FinishRequest {
     /// Absolute paths of copies of one draft, signed by different owners.
@@ -59,7 +60,7 @@ pub struct FinishRequest {
 }
 
 /// Sign a draft. Ends in [`super::Event::Draft`].
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SignRequest {
     /// Absolute paths of copies of one draft; all signatures go into the first.
@@ -71,7 +72,7 @@ pub struct SignRequest {
 }
 
 /// Fetch a version into a folder. Ends in [`super::Event::Fetched`], or [`super::Event::Plan`] with `plan`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FetchRequest {
     /// A link, a bare id, the path of an exported manifest, or the name of a dataset known here; behind each
@@ -104,7 +105,7 @@ pub struct FetchRequest {
 }
 
 /// Which dataset or version an operation is about.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LinkRequest {
     /// As [`FetchRequest::link`]; `None`: all that is here, where the operation allows it.
@@ -118,7 +119,7 @@ pub struct LinkRequest {
 }
 
 /// What a version was made from, and what was made from it. Ends in [`super::Event::Lineage`].
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LineageRequest {
     /// The version.
@@ -130,7 +131,7 @@ pub struct LineageRequest {
 }
 
 /// Describe a version in the vocabulary of Croissant. Ends in [`super::Event::Described`].
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DescribeRequest {
     /// As [`FetchRequest::link`].
@@ -144,7 +145,7 @@ pub struct DescribeRequest {
 }
 
 /// Two versions to compare. Ends in [`super::Event::Diff`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DiffRequest {
     /// The older one.
@@ -154,7 +155,7 @@ pub struct DiffRequest {
 }
 
 /// Hash again what is on disk. Ends in [`super::Event::Verified`].
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct VerifyRequest {
     /// As [`LinkRequest::link`]; `None`: all.
@@ -164,7 +165,7 @@ pub struct VerifyRequest {
 }
 
 /// Change who owns a dataset. Ends in [`super::Event::Rotated`].
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RotateRequest {
     /// Link or name of the dataset.
@@ -178,7 +179,7 @@ pub struct RotateRequest {
 }
 
 /// Change one thing about who owns a dataset. Ends in [`super::Event::Rotated`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OwnersRequest {
     /// Link or name of the dataset.
@@ -191,7 +192,7 @@ pub struct OwnersRequest {
 }
 
 /// What changes about who owns a dataset. Keys are names of local keys, or public keys as text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OwnersChange {
     /// One more owner.
@@ -203,7 +204,7 @@ pub enum OwnersChange {
 }
 
 /// A publisher key, by its local name. Ends in [`super::Event::Keys`] with that key.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeyRequest {
     /// Local name of the key.
@@ -211,7 +212,7 @@ pub struct KeyRequest {
 }
 
 /// A publisher key and the file that it goes to or comes from. Ends in [`super::Event::Keys`] with that key.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeyFileRequest {
     /// Local name of the key.
@@ -223,7 +224,7 @@ pub struct KeyFileRequest {
 
 /// Let a name stand for a publisher in what clients of the gateway ask for, whatever it stood for before.
 /// Ends in [`super::Event::Aliases`] with that one.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AliasRequest {
     /// The name: 3 to 63 of `a-z`, `0-9` and `-`.
@@ -233,7 +234,7 @@ pub struct AliasRequest {
 }
 
 /// An alias by its name.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AliasNameRequest {
     /// The name.
@@ -241,7 +242,7 @@ pub struct AliasNameRequest {
 }
 
 /// What programs need in their environment to read from this node. Ends in [`super::Event::Env`].
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EnvRequest {
     /// How it is to be written.
@@ -250,7 +251,7 @@ pub struct EnvRequest {
 
 /// Show datasets as a read-only tree of files, for as long as the operation runs. Sends
 /// [`super::Event::Mounted`] and ends in [`super::Event::Unmounted`].
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MountRequest {
     /// Absolute path of an empty folder.
@@ -262,7 +263,7 @@ pub struct MountRequest {
 }
 
 /// End a mount of this node. Ends in [`super::Event::Unmounted`].
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct UnmountRequest {
     /// Absolute path of the folder.
@@ -270,7 +271,7 @@ pub struct UnmountRequest {
 }
 
 /// A kind of shell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Shell {
     /// `sh`, `bash`, `zsh` and their like.

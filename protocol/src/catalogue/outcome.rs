@@ -78,6 +78,7 @@ impl Refused {
 
 /// Which type of record the owners signed twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum EquivocationKind {
     /// Two owner records follow one.
