@@ -3,6 +3,8 @@
 //! Only the pages of the file tables that one of the two has alone are read: entries of shared pages are
 //! equal on both sides. What is not here comes from the versions' swarms.
 
+mod schemas;
+
 use std::{sync::Arc, time::Duration};
 
 use opendag_protocol::{
@@ -11,6 +13,7 @@ use opendag_protocol::{
 };
 use tokio::time::timeout;
 
+use self::schemas::Groups;
 use crate::{
     fetch::{
         FetchError,
@@ -37,7 +40,13 @@ pub(crate) async fn diff(
     let count = |pages: usize| u64::try_from(pages).unwrap_or(u64::MAX);
     let pages_read = count(removed.len() + added.len());
     let pages_shared = count(new.pages().len() - added.len());
-    let changes = changes(from.entries(&removed).await?, to.entries(&added).await?);
+    let entries = (from.entries(&removed).await?, to.entries(&added).await?);
+    let mut groups = Groups::default();
+    let changes = changes(entries.0, entries.1).inspect(|change| {
+        if request.schema {
+            groups.push(change);
+        }
+    });
     let mut info = DiffInfo {
         from: from.version.id,
         to: to.version.id,
@@ -53,8 +62,16 @@ pub(crate) async fn diff(
         pages_read,
         pages_shared,
         received_bytes: from.received_bytes() + to.received_bytes(),
+        schemas: None,
     };
     fill(&mut info, changes);
+    if request.schema {
+        report
+            .waiting("schema", "the parts of files that tell their schemas")
+            .await;
+        let versions = (&from.version, &to.version);
+        info.schemas = Some(schemas::compare(shared, versions, groups, to.within).await?);
+    }
     Ok(Event::Diff(Box::new(info)))
 }
 

@@ -21,7 +21,7 @@ use self::document::{Left, Parts};
 pub(crate) use self::documents::Documents;
 use crate::{
     read::{Listed, ReadFault, ReadVersion},
-    schema::{Format, Probe, Step},
+    schema::{self, Format},
 };
 
 /// Files that a document names: mlcroissant takes some 8 s to check so many.
@@ -164,7 +164,8 @@ async fn schemas(
     let reads = stream::iter(tables).map(move |table| {
         let version = version.clone();
         async move {
-            let schema = schema(&version, &table, deadline).await;
+            let file = (table.shard, &table.entry);
+            let schema = schema::of_file(&version, file, table.format, deadline).await;
             (table.entry.path().as_str().to_owned(), schema)
         }
     });
@@ -183,33 +184,6 @@ async fn schemas(
         }
     }
     (schemas, late + left)
-}
-
-/// The schema of a file; `None` if it has none.
-async fn schema(
-    version: &Arc<ReadVersion>,
-    table: &Table,
-    deadline: Instant,
-) -> Result<Option<Schema>, ReadFault> {
-    let mut probe = Probe::new(table.format, table.entry.size());
-    loop {
-        let reader = version.reader(table.shard, &table.entry);
-        let patience = deadline.saturating_duration_since(Instant::now());
-        let mut pieces = pin!(reader.read(probe.wants(), patience, patience));
-        let mut bytes = Vec::new();
-        while let Some(piece) = pieces.next().await {
-            bytes.extend_from_slice(&piece?);
-        }
-        let looked = tokio::task::spawn_blocking(move || {
-            let step = probe.got(&bytes);
-            (probe, step)
-        });
-        let (same, step) = looked.await.map_err(|_| ReadFault::Failed)?;
-        probe = same;
-        if let Step::Done(schema) = step {
-            return Ok(schema.ok());
-        }
-    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ mod request;
 
 use std::future::Future;
 
-pub use diff::{DiffBytes, DiffInfo, MovedFile};
+pub use diff::{DiffBytes, DiffInfo, MovedFile, SchemaDiff, SchemaFit};
 pub use draft::{
     DraftInfo, DraftKind, DraftVersion, MissingInfo, OwnerRecordInfo, OwnerSet, OwnersInfo,
 };

@@ -6,6 +6,7 @@
 
 mod json;
 mod local;
+mod read;
 mod rows;
 mod unpack;
 
@@ -16,8 +17,8 @@ use opendag_protocol::schema::{
     parquet::{self, TAIL_BYTES},
 };
 
-pub(crate) use self::local::of_local_file;
 use self::unpack::{Packing, Sample};
+pub(crate) use self::{local::of_local_file, read::of_file};
 
 /// Bytes of the end of a Parquet file that are read first: most footers fit, and peers give it in one answer.
 const END_BYTES: u64 = 64 * 1024;
@@ -61,6 +62,16 @@ impl Format {
         };
         // Parquet compresses inside, and cannot be read from its end when it is packed.
         (layout != Layout::Parquet || packing == Packing::None).then_some(Self { layout, packing })
+    }
+
+    /// What it is called.
+    pub(crate) const fn name(self) -> &'static str {
+        match self.layout {
+            Layout::Parquet => "Parquet",
+            Layout::JsonLines => "JSON Lines",
+            Layout::Csv => "CSV",
+            Layout::Tsv => "TSV",
+        }
     }
 
     /// Media types: that of the records, and that of what they are packed into.

@@ -4,6 +4,7 @@
 //! Parquet says it in its footer ([`parquet`]); of text it is learned record by record ([`Type::join`]).
 //! Files come from strangers: the number of fields, their depth and their names are bounded.
 
+pub mod compare;
 pub mod parquet;
 
 use std::collections::BTreeSet;

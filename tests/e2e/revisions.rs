@@ -256,3 +256,74 @@ fn a_difference_tells_what_moved_and_reads_no_shared_page() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn a_difference_of_schemas_says_which_field_breaks_a_reader() -> Result<()> {
+    let world = world()?;
+    // Each version in a folder of its own: what is read of the older must lie somewhere.
+    let versions = [
+        [
+            ("t/a.csv", "id,name\n1,x\n2,y\n"),
+            ("b.jsonl", "{\"user\": {\"age\": 1}, \"gone\": true}\n"),
+            ("same.tsv", "a\tb\n1\t2\n"),
+            ("readme", "no table"),
+        ],
+        [
+            ("t/a.csv", "id,name\n1.5,x\n,y\n"),
+            ("b.jsonl", "{\"user\": {\"age\": \"one\"}, \"new\": 1}\n"),
+            ("same.tsv", "a\tb\n1\t2\n"),
+            ("readme", "no table either"),
+        ],
+    ];
+    let publisher = world.node("publisher").daemon::<&str>([])?;
+    let mut manifests = Vec::new();
+    for (number, files) in versions.iter().enumerate() {
+        let folder = world.path(format!("v{number}"));
+        fs::create_dir_all(folder.join("t"))?;
+        for (path, text) in files {
+            fs::write(folder.join(path), text)?;
+        }
+        let published = publish(publisher.node(), &folder, None)?;
+        manifests.push(text(&published, "manifest")?);
+    }
+    let (first, second) = (manifests[0].clone(), manifests[1].clone());
+
+    let diff = |name: &str, line: &[&str]| {
+        let peer = ["--peer", publisher.address()?];
+        let node = world.node(name);
+        node.run(line.iter().chain(&peer))?.ok()?.event("diff")
+    };
+    let info = diff("reader", &["diff", "--schema", &first, &second])?;
+    let groups = info["schemas"].as_array().context("schemas")?;
+    let of = |format: &str| groups.iter().find(|group| group["format"] == format);
+    ensure!(groups.len() == 2 && of("TSV").is_none(), "{info}");
+    let fields = |group: &Value| -> Vec<(String, String)> {
+        let fields = group["fields"].as_array().into_iter().flatten();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        fields
+            .map(|field| (text(&field["field"]), text(&field["fit"])))
+            .collect()
+    };
+    let pairs = |list: &[(&str, &str)]| -> Vec<(String, String)> {
+        list.iter()
+            .map(|(field, fit)| ((*field).to_owned(), (*fit).to_owned()))
+            .collect()
+    };
+    let csv = of("CSV").context("CSV")?;
+    ensure!(csv["folder"] == "t/" && csv["fit"] == "widened", "{csv}");
+    ensure!(
+        fields(csv) == pairs(&[("id", "widened"), ("id", "widened")]),
+        "{csv}"
+    );
+    let json = of("JSON Lines").context("JSON Lines")?;
+    ensure!(json["fit"] == "broken", "{json}");
+    let expected = [
+        ("gone", "broken"),
+        ("new", "compatible"),
+        ("user.age", "broken"),
+    ];
+    ensure!(fields(json) == pairs(&expected), "{json}");
+    // Negative control: nothing is read that was not asked for.
+    ensure!(diff("other", &["diff", &first, &second])?["schemas"].is_null());
+    Ok(())
+}

@@ -72,6 +72,9 @@ pub struct DiffArgs {
     pub from: String,
     /// The newer version
     pub to: String,
+    /// Compare the fields of Parquet, JSON Lines, CSV and TSV files, too
+    #[arg(long)]
+    pub schema: bool,
     /// Whom to ask and how long
     #[command(flatten)]
     pub source: SourceArgs,
@@ -83,6 +86,7 @@ impl DiffArgs {
         Ok(DiffRequest {
             from,
             to: about(self.to, self.source)?,
+            schema: self.schema,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Events as text for people. All text that a stranger may have written is escaped.
 
+mod diff;
 mod dot;
 mod draft;
 mod lineage;
@@ -10,7 +11,7 @@ mod version;
 use std::{fmt::Write as _, path::Path};
 
 use indicatif::HumanBytes;
-use opendag_node::ops::{BadShard, DiffInfo, Event, FileInfo, MovedFile, PeerShare};
+use opendag_node::ops::{BadShard, Event, FileInfo, PeerShare};
 
 use super::escape;
 
@@ -32,7 +33,7 @@ pub(super) fn of(event: &Event) -> String {
         Event::Fetched { .. } => fetched(&mut lines, event),
         Event::Versions { versions } => version::all(&mut lines, versions),
         Event::Files { files } => files_of(&mut lines, "", files),
-        Event::Diff(info) => diff(&mut lines, info),
+        Event::Diff(info) => diff::diff(&mut lines, info),
         Event::Verified { shards, bytes, bad } => verified(&mut lines, *shards, *bytes, bad),
         Event::Locked { file, datasets } => lock::locked(&mut lines, file, datasets),
         Event::Restored {
@@ -252,28 +253,6 @@ fn files_of(lines: &mut Lines, mark: &str, files: &[FileInfo]) {
             escape(&file.path)
         ));
     }
-}
-
-fn diff(lines: &mut Lines, info: &DiffInfo) {
-    files_of(lines, "+ ", &info.added);
-    files_of(lines, "- ", &info.removed);
-    files_of(lines, "~ ", &info.changed);
-    for MovedFile { from, file } in &info.moved {
-        let (from, to) = (escape(from), escape(&file.path));
-        lines.add(format_args!(
-            "> {}  {:>14}  {from} -> {to}",
-            file.blake3, file.size
-        ));
-    }
-    let counts = [
-        (info.added.len(), info.bytes.added, "added"),
-        (info.removed.len(), info.bytes.removed, "removed"),
-        (info.changed.len(), info.bytes.changed, "changed"),
-        (info.moved.len(), info.bytes.moved, "moved"),
-    ];
-    let counts =
-        counts.map(|(count, bytes, what)| format!("{count} {what} ({})", HumanBytes(bytes)));
-    lines.add(format_args!("{}", counts.join(", ")));
 }
 
 fn verified(lines: &mut Lines, shards: u64, bytes: u64, bad: &[BadShard]) {

@@ -1,6 +1,6 @@
 //! What differs between two versions.
 
-use opendag_protocol::ManifestId;
+use opendag_protocol::{ManifestId, schema::compare::FieldChange};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,45 @@ pub struct DiffInfo {
     pub pages_shared: u64,
     /// Bytes of indexes and pages that came from peers.
     pub received_bytes: u64,
+    /// How the records fit, where that was asked for: each group of files in which something changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schemas: Option<Vec<SchemaDiff>>,
+}
+
+/// How the records of a group of files fit whoever read the older version. A group is what lies in one
+/// folder and has one format.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SchemaDiff {
+    /// The folder, with a slash at its end; empty for the top.
+    pub folder: String,
+    /// `Parquet`, `JSON Lines`, `CSV` or `TSV`.
+    pub format: String,
+    /// The file of the older version that was read.
+    pub from: Option<String>,
+    /// That of the newer.
+    pub to: Option<String>,
+    /// How it fits in all.
+    pub fit: SchemaFit,
+    /// Fields that differ, by name.
+    pub fields: Vec<FieldChange>,
+}
+
+/// How a group fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SchemaFit {
+    /// No value comes that could not come before; further fields may.
+    Compatible,
+    /// A greater range of numbers, missing values, or a kind where none was seen.
+    Widened,
+    /// A field is gone, or its values are of another kind.
+    Broken,
+    /// Only the newer version has such files.
+    New,
+    /// Only the older has.
+    Gone,
+    /// The schema of one of the two files could not be read.
+    Unknown,
 }
 
 /// How much two versions differ.

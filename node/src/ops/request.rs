@@ -152,6 +152,9 @@ pub struct DiffRequest {
     pub from: LinkRequest,
     /// The newer one.
     pub to: LinkRequest,
+    /// Compare the schemas of files, too: parts of some are read for it.
+    #[serde(default)]
+    pub schema: bool,
 }
 
 /// Hash again what is on disk. Ends in [`super::Event::Verified`].
