@@ -48,6 +48,15 @@ use crate::{
     store::{HashError, KeyStoreError, PlaceKind, RootId, StoreError},
 };
 
+/// What has to be put right first.
+fn again_when(error: &HashError) -> &'static str {
+    match error {
+        HashError::Changed { .. } => "the files are at rest",
+        HashError::Disk(error) if error.is_full() => "there is room on the disk",
+        HashError::Disk(_) => "that is mended",
+    }
+}
+
 /// Why a publish failed. Nothing was announced then.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PublishError {
@@ -58,7 +67,7 @@ pub(crate) enum PublishError {
     #[error(transparent)]
     Glob(#[from] GlobError),
     /// A file cannot be read, or changes.
-    #[error("{0}; nothing was published, publish again when the files are at rest")]
+    #[error("{0}; nothing was published, publish again when {when}", when = again_when(.0))]
     Hash(#[from] HashError),
     /// The data directory lies inside of what is to be published.
     #[error("{path} contains this node's data directory; publish another folder, or move the data directory", path = path.display())]

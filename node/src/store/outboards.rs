@@ -71,8 +71,9 @@ impl Outboards {
             return hash_file(file, path, wanted, &mut io::sink(), sink);
         }
         let (name, outboard) = self.folder.create_temp()?;
-        let mut flowing = Flowing::new(&outboard);
-        let kept = hash_file(file, path, wanted, &mut flowing, sink).and_then(|made| {
+        let shown = self.folder.path().join(&name);
+        let made = describe_into((&outboard, &shown), (file, path), wanted, sink);
+        let kept = made.and_then(|made| {
             self.folder.rename_own(&name, &made.0.hash.to_string())?;
             Ok(made)
         });
@@ -143,6 +144,8 @@ struct Flowing<'a> {
     written: u64,
     /// Up to where the writing out has begun.
     begun: u64,
+    /// Why the last write failed: who hashes would take it for a failure of the file that it reads.
+    failed: Option<io::Error>,
 }
 
 impl<'a> Flowing<'a> {
@@ -151,13 +154,34 @@ impl<'a> Flowing<'a> {
             file,
             written: 0,
             begun: 0,
+            failed: None,
         }
+    }
+}
+
+/// Hashes a file, and writes its outboard into another.
+fn describe_into(
+    (outboard, shown): (&File, &Path),
+    (file, path): (&File, &Path),
+    wanted: (Digests, Chunks),
+    sink: &mut dyn FnMut(u64),
+) -> Result<(HashedFile, Option<ChunkMap>), HashError> {
+    let mut flowing = Flowing::new(outboard);
+    let made = hash_file(file, path, wanted, &mut flowing, sink);
+    match flowing.failed {
+        Some(error) if made.is_err() => Err(DiskError::io("write", shown)(error).into()),
+        Some(_) | None => made,
     }
 }
 
 impl Write for Flowing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = self.file.write(bytes)?;
+        let taken = self.file.write(bytes).map_err(|error| {
+            let kind = error.kind();
+            // Who writes tries again by itself after an interruption.
+            self.failed = Some(error).filter(|_| kind != io::ErrorKind::Interrupted);
+            io::Error::from(kind)
+        })?;
         self.written += u64::try_from(taken).unwrap_or(0);
         if self.written - self.begun >= FLOW_BYTES {
             disk::begin_writing_out(self.file, self.begun..self.written);
@@ -170,3 +194,6 @@ impl Write for Flowing<'_> {
         Ok(())
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;
