@@ -28,7 +28,10 @@ use crate::{
 /// Verified bytes that are worth a trip to the disk.
 const WRITE_BYTES_ENOUGH: usize = 512 * 1024;
 /// A slow peer's verified bytes are written, and so told, at least so often.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+pub(super) const TELL_EVERY: Duration = Duration::from_secs(1);
+/// The same where readers wait for them: a far peer sends a request over many round trips, and what each of them
+/// brings is of use at once.
+pub(super) const TELL_READERS_EVERY: Duration = Duration::from_millis(20);
 
 /// Groups of an item that arrived, were verified and written.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +88,8 @@ pub(super) struct Request {
     pub(super) received: Arc<AtomicU64>,
     /// Counts what this request brings.
     pub(super) tally: Tally,
+    /// How long verified bytes may wait for more before they are written.
+    pub(super) tell_every: Duration,
 }
 
 impl Request {
@@ -170,9 +175,9 @@ impl<'a, T: Send + 'static> Output<'a, T> {
         }
     }
 
-    /// Was nothing told for so long that a slow peer could be taken for one that stalls?
+    /// Was nothing told for so long that a slow peer could be taken for one that stalls, or a reader waits?
     pub(super) fn is_time_to_tell(&self) -> bool {
-        self.told.elapsed() >= TELL_EVERY
+        self.told.elapsed() >= self.request.tell_every
     }
 
     /// Adds `len` bytes of `item`, for which `bytes` were received.

@@ -28,7 +28,7 @@ use super::{Tell, Want};
 use crate::{
     fetch::{
         delta::Seen,
-        request::{Arrived, Request, TransferError},
+        request::{Arrived, Request, TELL_READERS_EVERY, TransferError},
         session::waits_for,
         swarm::{News, Swarm},
         transfer::{Order, Transfer},
@@ -289,6 +289,7 @@ impl Task {
             tell: self.tell.clone(),
             received: Arc::default(),
             tally: self.shared.metrics.transfer.tally(),
+            tell_every: TELL_READERS_EVERY,
         };
         let order = |item: &Item| {
             let file = self.files.get(item.shard)?;

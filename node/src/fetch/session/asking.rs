@@ -8,7 +8,7 @@ use tokio::task::AbortHandle;
 use super::Session;
 use crate::fetch::{
     delta::{Assembly, SpanTransfer},
-    request::Request,
+    request::{Request, TELL_EVERY},
     transfer::Transfer,
 };
 
@@ -29,6 +29,7 @@ impl Session {
             tell: self.tell.clone(),
             received: self.received.clone(),
             tally: self.parts.shared.metrics.transfer.tally(),
+            tell_every: TELL_EVERY,
         };
         let abort = match self.parts.spans.clone() {
             Some(spans) => self.request_spans(spans, request, items),
