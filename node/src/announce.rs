@@ -11,7 +11,7 @@ use opendag_protocol::{
     catalogue::DatasetState,
     limits::{CLOCK_SKEW_MAX, HEAD_BYTES_MAX},
     link::Link,
-    record::SignedRecord,
+    record::{Head, SignedRecord},
 };
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -90,14 +90,23 @@ pub(crate) async fn keep_announced(shared: Arc<Shared>, net: Net) {
             freshen(&shared, dataset);
             let state = shared.store.dataset(&dataset).ok().flatten();
             let head = state.as_ref().and_then(DatasetState::newest_record);
-            let Some(id) = head.map(SignedRecord::id) else {
-                continue;
-            };
-            if told.insert(dataset, id) != Some(id) {
-                tell_head(&shared, &net, dataset).await;
+            let Some(head) = head else { continue };
+            let id = head.id();
+            // What was told before this node started others have heard of, or compare.
+            match told.insert(dataset, id) {
+                Some(before) if before == id => {}
+                Some(_) => tell_head(&shared, &net, dataset).await,
+                None if is_fresh(head) => tell_head(&shared, &net, dataset).await,
+                None => net.put_head(dataset, head.bytes().to_vec()).await,
             }
         }
     }
+}
+
+/// Was it signed so lately that others may not have heard of it?
+fn is_fresh(head: &SignedRecord) -> bool {
+    let issued_at = head.as_head().map(Head::issued_at);
+    issued_at.is_some_and(|at| at.saturating_add(ANNOUNCE_EVERY) > now())
 }
 
 pub(crate) async fn tell_head(shared: &Shared, net: &Net, dataset: DatasetId) {

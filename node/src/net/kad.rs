@@ -25,7 +25,7 @@ use super::{
     counters::count,
     kad_store::{KadStore, Kept},
     limits::{
-        ADDRESSES_PER_PEER_MAX, ADDRESSES_PER_PROVIDER_MAX, ANNOUNCE_ROUND,
+        ADDRESSES_PER_PEER_MAX, ADDRESSES_PER_PROVIDER_MAX, ANNOUNCE_ROUND, ANNOUNCED_AT_ONCE,
         ANNOUNCEMENTS_PER_ROUND, KAD_PUTS_PER_ROUND, QUERY_TIMEOUT,
     },
     pending::{Entry, Reply, Waiting},
@@ -95,7 +95,7 @@ impl Announced {
     /// May an announcement go out now?
     fn takes_one_more(&mut self) -> bool {
         self.at_once = self.at_once.saturating_add(1);
-        self.at_once <= ANNOUNCEMENTS_PER_ROUND
+        self.at_once <= ANNOUNCED_AT_ONCE
     }
 }
 
@@ -250,14 +250,17 @@ impl Task {
             .iter()
             .filter(|(_, told)| due(**told))
             .map(|(key, _)| *key);
-        let provided: Vec<_> = provided.take(ANNOUNCEMENTS_PER_ROUND).collect();
         let heads = self
             .announced
             .heads
             .iter()
             .filter(|(_, (_, told))| due(*told));
         let heads = heads.map(|(key, (value, _))| (*key, value.clone()));
-        let heads: Vec<_> = heads.take(ANNOUNCEMENTS_PER_ROUND).collect();
+        // Half of the round is theirs; what they leave is for the others.
+        let heads: Vec<_> = heads.take(ANNOUNCEMENTS_PER_ROUND / 2).collect();
+        let provided: Vec<_> = provided
+            .take(ANNOUNCEMENTS_PER_ROUND - heads.len())
+            .collect();
         for key in provided {
             self.provide_now(key);
         }

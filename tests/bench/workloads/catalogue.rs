@@ -103,7 +103,7 @@ fn place_all(node: &opendag_tests::Node, datasets: u64) -> Result<()> {
         let writing = store.clone();
         let written = tokio::task::spawn_blocking(move || -> Result<()> {
             for number in 0..u32::try_from(datasets)? {
-                let heard = Heard::new(number, 60)?;
+                let heard = Heard::new(number, 24 * 60 * 60)?;
                 for taken in writing.apply_all(&heard.records(), opendag_tests::catalogue::now())? {
                     taken?;
                 }
