@@ -1,4 +1,4 @@
-//! Drafts as text: see [`crate::armor`] for its form.
+//! Drafts as text: in the form that `armor` has.
 
 use super::{Draft, DraftError};
 use crate::{
