@@ -6,6 +6,7 @@
 
 mod cache;
 mod fresh;
+mod hope;
 mod joined;
 mod stream;
 mod version;
@@ -42,7 +43,7 @@ use crate::{
 const VERSIONS_MAX: usize = 64;
 /// So long a dataset's newest version is taken from what is known here before the network is asked again.
 const NEWEST_FOR: Duration = Duration::from_secs(60);
-/// Readers are told to come again for so long after peers gave anything; then that nobody has it.
+/// Readers are told to come again while peers gave nothing for so long although somebody waited; then that nobody has it.
 const HOPE: Duration = Duration::from_secs(60);
 
 /// Why something cannot be read.

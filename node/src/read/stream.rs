@@ -72,6 +72,7 @@ struct Step {
     bytes: Range<u64>,
     groups: GroupRange,
     end: u64,
+    began: Instant,
     deadline: Instant,
 }
 
@@ -187,7 +188,7 @@ impl FileReader {
     fn waited(&self, step: &Step, waits_for: String) -> ReadFault {
         let from = step.bytes.start;
         let what = format!("the bytes of {} from {from} on", self.hash);
-        self.version.waited(&what, waits_for)
+        self.version.waited(step.began, &what, waits_for)
     }
 
     /// The running fetch of the version, unless it does not bring this file.
@@ -297,11 +298,13 @@ impl Step {
     fn new(range: &Range<u64>, patience: Duration) -> Option<Self> {
         let boundary = (range.start / STEP_BYTES + 1).saturating_mul(STEP_BYTES);
         let bytes = range.start..boundary.min(range.end);
+        let began = Instant::now();
         Some(Self {
             groups: GroupRange::covering(bytes.start, bytes.end)?,
             bytes,
             end: range.end,
-            deadline: Instant::now() + patience,
+            began,
+            deadline: began + patience,
         })
     }
 

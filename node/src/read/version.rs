@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Cache, FileReader, ReadFault};
+use super::{Cache, FileReader, ReadFault, hope::Hope};
 use crate::{fetch::on_demand::OnDemand, find, holdings::Session, node::Shared, resolve::Version};
 
 /// How long a description is waited for: clients give up after 10 s.
@@ -40,8 +40,8 @@ pub(crate) struct ReadVersion {
     on_demand: OnceCell<Arc<OnDemand>>,
     /// Peers that told of it.
     told: Vec<PeerId>,
-    /// When peers gave something last.
-    moved: Mutex<Instant>,
+    /// Whether what is waited for may come yet.
+    hope: Mutex<Hope>,
 }
 
 /// What lies below a prefix.
@@ -68,7 +68,7 @@ impl ReadVersion {
             pages: Mutex::default(),
             on_demand: OnceCell::new(),
             told,
-            moved: Mutex::new(Instant::now()),
+            hope: Mutex::new(Hope::new(Instant::now())),
         }
     }
 
@@ -166,13 +166,17 @@ impl ReadVersion {
 
     /// Peers gave something.
     pub(super) fn moved(&self) {
-        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.hope().moved(Instant::now());
     }
 
-    /// What a reader is told that waited in vain for `what`.
-    pub(super) fn waited(&self, what: &str, waits_for: String) -> ReadFault {
-        let moved = *self.moved.lock().unwrap_or_else(PoisonError::into_inner);
-        ReadFault::waited(moved.elapsed(), what, waits_for)
+    /// What a reader is told that waited in vain for `what` from `began` on.
+    pub(super) fn waited(&self, began: Instant, what: &str, waits_for: String) -> ReadFault {
+        let ago = self.hope().missed(Instant::now(), began);
+        ReadFault::waited(ago, what, waits_for)
+    }
+
+    fn hope(&self) -> MutexGuard<'_, Hope> {
+        self.hope.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What fetches for readers; begins with the first who needs it.
@@ -248,7 +252,7 @@ impl ReadVersion {
         page.clone()
     }
 
-    fn pages(&self) -> std::sync::MutexGuard<'_, BTreeMap<BlobId, (Instant, PageCell)>> {
+    fn pages(&self) -> MutexGuard<'_, BTreeMap<BlobId, (Instant, PageCell)>> {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -262,6 +266,7 @@ impl ReadVersion {
             return Ok(bytes);
         }
         let descriptions = self.on_demand().await?.descriptions();
+        let began = Instant::now();
         match timeout(DESCRIPTION_MAX, descriptions.blob(id, 0)).await {
             Ok(Ok(bytes)) => {
                 self.moved();
@@ -270,7 +275,7 @@ impl ReadVersion {
             Ok(Err(error)) => Err(ReadFault::failed(&error)),
             Err(_) => {
                 let waits_for = "a peer that gives the description of this version".to_owned();
-                Err(self.waited("the description of this version", waits_for))
+                Err(self.waited(began, "the description of this version", waits_for))
             }
         }
     }
