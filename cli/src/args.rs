@@ -19,6 +19,7 @@ use crate::commands::{
     pages::{CompletionsArgs, ManArgs},
     publish::PublishArgs,
     receipt::ReceiptArgs,
+    review::ReviewArgs,
     testnet::TestnetCommand,
     versions::{DiffArgs, LogArgs, LsArgs, ShowArgs},
 };
@@ -117,6 +118,8 @@ pub enum Command {
     Diff(DiffArgs),
     /// Draw what a version was made from, and what was made from it
     Lineage(LineageArgs),
+    /// Say what you think of a dataset or a version
+    Review(ReviewArgs),
     /// Hash again what is on disk, report, and repair from peers
     Verify(VerifyArgs),
     /// Hash again what lies here of a version, and sign that it is as it should be

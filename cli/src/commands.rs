@@ -15,6 +15,7 @@ pub mod owners;
 pub mod pages;
 pub mod publish;
 pub mod receipt;
+pub mod review;
 pub mod testnet;
 pub mod versions;
 
@@ -67,6 +68,7 @@ impl TryFrom<Command> for Task {
             Command::Ls(args) => args.operation()?,
             Command::Show(args) => args.operation()?,
             Command::Log(args) => Operation::Log(args.request()?),
+            Command::Review(args) => args.operation()?,
             Command::Diff(args) => Operation::Diff(args.request()?),
             Command::Verify(args) => args.operation()?,
             Command::Unpin(args) => Operation::Unpin(args.request()?),

@@ -171,6 +171,7 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
         | Event::Changed { .. }
         | Event::Rotated { .. }
         | Event::Owners(_)
+        | Event::Reviewed(_)
         | Event::Lineage(_)
         | Event::Draft(_)
         | Event::Keys { .. }

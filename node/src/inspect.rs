@@ -25,6 +25,7 @@ use crate::{
     read::ReadFault,
     report::Reporter,
     resolve::{self, Asked, ResolveError, Version, Wish, history, now},
+    reviews,
     selection::Selection,
     store::{Place, RootId, Store, StoreError},
 };
@@ -146,8 +147,10 @@ pub(crate) async fn show(
     report: &Reporter,
 ) -> Result<Event, InspectError> {
     let (version, _) = version(shared, request, report).await?;
+    let reviews = Some(reviews::of(shared, &version)?);
+    let info = info(shared, &version).await?;
     Ok(Event::Versions {
-        versions: vec![info(shared, &version).await?],
+        versions: vec![VersionInfo { reviews, ..info }],
     })
 }
 
@@ -407,6 +410,7 @@ async fn info(shared: &Arc<Shared>, version: &Version) -> Result<VersionInfo, In
             .collect(),
         forks: fork::all(shared, state)?,
         license_hints: lineage::hints(shared, fields.license.as_deref(), &fields.derived_from)?,
+        reviews: None,
         places,
         link: shared.link(id, &version.name()).await,
     })

@@ -13,6 +13,7 @@ use crate::{
     ops::{Event, Operate, Operation},
     owners, publish, receipt,
     report::Reporter,
+    reviews,
 };
 
 /// An operation that is stopped may make durable what it has for so long.
@@ -71,7 +72,8 @@ failures!(
     lock::LockError,
     mount::MountError,
     receipt::ReceiptFault,
-    owners::OwnersError
+    owners::OwnersError,
+    reviews::ReviewError
 );
 
 impl Operate for Node {
@@ -121,6 +123,7 @@ async fn carry_out(
         Operation::Log(request) => inspect::log(shared, &request, report).await?,
         Operation::Lineage(request) => lineage::lineage(shared, &request, report).await?,
         Operation::Diff(request) => compare::diff(shared, &request, report).await?,
+        Operation::Review(request) => reviews::review(shared, &request, report).await?,
         Operation::Export(request) => inspect::export(shared, &request, report).await?,
         Operation::Describe(request) => inspect::describe(shared, &request, report).await?,
         Operation::Verify(request) => {

@@ -16,6 +16,7 @@ mod lineage;
 mod lock;
 mod receipt;
 mod request;
+mod review;
 
 use std::future::Future;
 
@@ -39,6 +40,7 @@ pub use request::{
     OwnersChange, OwnersRequest, PublishRequest, RotateRequest, Shell, SignRequest, UnmountRequest,
     VerifyRequest,
 };
+pub use review::{ReviewInfo, ReviewRequest, ReviewsInfo};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -73,6 +75,8 @@ pub enum Operation {
     Log(LinkRequest),
     /// See [`LineageRequest`].
     Lineage(LineageRequest),
+    /// See [`ReviewRequest`].
+    Review(ReviewRequest),
     /// See [`DiffRequest`].
     Diff(DiffRequest),
     /// See [`VerifyRequest`].

@@ -18,6 +18,15 @@ pub const HEAD_BYTES_MAX: usize = 1024;
 /// is bounded more tightly than what describes a dataset.
 pub const STATEMENT_BYTES_MAX: usize = 16 * 1024;
 
+/// The best rating of a review.
+pub const RATING_MAX: u8 = 5;
+
+/// A review's text: some pages, in a statement with room for the rest.
+pub const REVIEW_TEXT_BYTES_MAX: usize = 8 * 1024;
+
+/// Tags of a review.
+pub const REVIEW_TAGS_MAX: usize = 16;
+
 /// Statements of one author, over all types and subjects: what a busy reader writes in years.
 pub const STATEMENTS_PER_AUTHOR_MAX: usize = 1024;
 

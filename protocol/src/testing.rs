@@ -179,4 +179,5 @@ pub(crate) fn envelope_by(payload: &[u8], numbers: &[u8]) -> Vec<u8> {
     cbor::to_vec(&envelope).unwrap()
 }
 
+mod reviews;
 mod vectors;

@@ -12,6 +12,8 @@ mod clients;
 #[cfg(test)]
 mod common;
 #[cfg(test)]
+mod community;
+#[cfg(test)]
 mod confine;
 #[cfg(test)]
 mod crash;

@@ -6,6 +6,7 @@ mod draft;
 mod lineage;
 mod lock;
 mod node;
+mod review;
 mod version;
 
 use std::{fmt::Write as _, path::Path};
@@ -56,6 +57,7 @@ pub(super) fn of(event: &Event) -> String {
             }
         }
         Event::Owners(owners) => draft::all_owners(&mut lines, owners),
+        Event::Reviewed(review) => review::said(&mut lines, review),
         Event::Lineage(info) => lineage::lineage(&mut lines, info),
         Event::Draft(info) => draft::draft(&mut lines, info),
         Event::Rotated { .. }

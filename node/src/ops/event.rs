@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     DiffInfo, DraftInfo, ForkInfo, LicenseHint, LineageInfo, LockedInfo, OwnersInfo, ReceiptInfo,
-    Shell,
+    ReviewInfo, ReviewsInfo, Shell,
 };
 
 /// How far a long operation is.
@@ -46,7 +46,7 @@ pub struct PeerShare {
 }
 
 /// A version as `show`, `ls` and `log` print it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VersionInfo {
     /// Its dataset.
     pub dataset: DatasetId,
@@ -99,6 +99,9 @@ pub struct VersionInfo {
     /// Where its licence does not go with those of what it was made from, as far as those are known here.
     #[serde(default)]
     pub license_hints: Vec<LicenseHint>,
+    /// What is said of it and of its dataset; only `show` looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviews: Option<ReviewsInfo>,
     /// Where it lies on this node.
     pub places: Vec<PlaceInfo>,
     /// A link to it.
@@ -312,6 +315,8 @@ pub enum Event {
         /// Newest first.
         versions: Vec<VersionInfo>,
     },
+    /// A review was said or taken back.
+    Reviewed(ReviewInfo),
     /// What a version was made from, and what was made from it.
     Lineage(Box<LineageInfo>),
     /// Some files of a version (`show --files` sends several).

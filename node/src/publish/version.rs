@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The key that is used, and made at the first use, when the user names none.
-pub(super) const DEFAULT_KEY: &str = "default";
+pub(crate) const DEFAULT_KEY: &str = "default";
 
 /// A version that is signed.
 #[derive(Clone, Debug)]

@@ -22,7 +22,7 @@ use crate::{
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../specs/vectors/");
 
 /// Writes the vectors if that is asked for; then what is kept must be what is made.
-fn check<T: Serialize + DeserializeOwned>(name: &str, made: &T) -> T {
+pub(super) fn check<T: Serialize + DeserializeOwned>(name: &str, made: &T) -> T {
     let file = format!("{FOLDER}{name}.json");
     let text = serde_json::to_string_pretty(made).unwrap() + "\n";
     if std::env::var_os("OPENDAG_WRITE_VECTORS").is_some() {
@@ -33,11 +33,11 @@ fn check<T: Serialize + DeserializeOwned>(name: &str, made: &T) -> T {
     serde_json::from_str(&kept).unwrap()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     HEXLOWER.encode(bytes)
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(super) fn unhex(text: &str) -> Vec<u8> {
     HEXLOWER.decode(text.as_bytes()).unwrap()
 }
 

@@ -1,5 +1,5 @@
-use opendag_node::ops::VersionInfo;
-use opendag_protocol::{DatasetId, Hash, ManifestId, Timestamp};
+use opendag_node::ops::{ReviewInfo, ReviewsInfo, VersionInfo};
+use opendag_protocol::{DatasetId, Hash, ManifestId, RecordId, Timestamp, record::Opinion};
 
 use super::*;
 
@@ -29,6 +29,7 @@ fn info() -> VersionInfo {
         equivocations: vec![ManifestId::from_hash(Hash::of(b"other"))],
         forks: Vec::new(),
         license_hints: Vec::new(),
+        reviews: None,
         places: Vec::new(),
         link: "opendag:x".to_owned(),
     }
@@ -61,6 +62,36 @@ fn s15_a_version_is_printed_without_control_characters() {
         text.chars()
             .all(|character| character == '\n' || !character.is_control())
     );
+}
+
+#[test]
+fn s15_reviews_are_printed_without_control_characters() {
+    let review = ReviewInfo {
+        id: RecordId::from_hash(Hash::of(b"review")),
+        subject: RecordId::from_hash(Hash::of(b"manifest")),
+        of_version: true,
+        author: "ed25519:a".to_owned(),
+        issued_at: Timestamp::from_secs(1_700_000_000),
+        opinion: Some(Opinion {
+            rating: 4,
+            text: Some("Fine.\nManifest  \u{200e}forged\u{1b}[2J".to_owned()),
+            tags: vec!["a".to_owned(), "b\u{202e}".to_owned()],
+        }),
+    };
+    let reviews = Some(ReviewsInfo {
+        count: 2,
+        mean: Some(3.5),
+        newest: vec![review],
+    });
+    let versions = vec![VersionInfo { reviews, ..info() }];
+    let text = of(&Event::Versions { versions });
+    for line in [
+        "\nReviews      3.5 of 5, by 2 authors\n",
+        "\n             4 of 5 by ed25519:a, 2023-11-14T22:13:20Z, of this version [a, b\\u{202e}]\n",
+        "\n               Fine.\n               Manifest  \\u{200e}forged\\u{1b}[2J\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
 }
 
 #[test]

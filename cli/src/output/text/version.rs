@@ -6,7 +6,7 @@ use indicatif::HumanBytes;
 use opendag_node::ops::{ForkInfo, HeadInfo, LicenseFit, PlaceInfo, VersionInfo};
 use opendag_protocol::{ManifestId, Timestamp, catalogue::EquivocationKind};
 
-use super::{Lines, escape, path};
+use super::{Lines, escape, path, review};
 
 /// All versions, with an empty line between two.
 pub(super) fn all(lines: &mut Lines, versions: &[VersionInfo]) {
@@ -70,6 +70,9 @@ fn version(lines: &mut Lines, info: &VersionInfo) {
         freshness(lines, head, info.newest);
     }
     places(lines, &info.places);
+    if let Some(reviews) = &info.reviews {
+        review::all(lines, reviews);
+    }
     warnings(lines, info);
 }
 
