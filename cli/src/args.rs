@@ -8,8 +8,8 @@ use crate::commands::{
     alias::AliasCommand,
     daemon::DaemonArgs,
     env::EnvArgs,
-    fetch::{FetchArgs, PinArgs},
-    keep::{LinkArg, RmArgs, VerifyArgs},
+    fetch::{FetchArgs, MirrorArgs},
+    keep::{LinkArg, PinArgs, RmArgs, VerifyArgs},
     key::KeyCommand,
     lineage::LineageArgs,
     lock::LockArgs,
@@ -124,13 +124,15 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Hash again what lies here of a version, and sign that it is as it should be
     Receipt(ReceiptArgs),
-    /// Keep a version: mirror it if it is not here
+    /// Fetch a version into the data directory, and keep and serve it
+    Mirror(MirrorArgs),
+    /// Never let a dataset or version go unasked; without LINK, list what is pinned
     Pin(PinArgs),
-    /// Let a version go: `gc` may free it
+    /// Let a dataset or version go: `gc` may free it
     Unpin(LinkArg),
     /// Let a version go and free what only it needs
     Rm(RmArgs),
-    /// Free what nothing needs
+    /// Free what is not kept
     Gc,
     /// List, make, export, import and rotate publisher keys
     #[command(subcommand)]

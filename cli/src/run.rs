@@ -176,6 +176,7 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
         | Event::Draft(_)
         | Event::Keys { .. }
         | Event::Aliases { .. }
+        | Event::Pins { .. }
         | Event::Id { .. }
         | Event::Peers { .. }
         | Event::Status { .. }

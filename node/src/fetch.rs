@@ -31,13 +31,14 @@ use self::{
     table::{Describe, Wanted},
 };
 use crate::{
-    fork, inspect, keep,
+    fork, inspect,
     net::Net,
     node::Shared,
     ops::{Event, FetchRequest},
     place::Held,
     report::Reporter,
     resolve::{Asked, ResolveError, Search, Version, Wish},
+    retain,
     selection::Selection,
 };
 
@@ -65,7 +66,7 @@ pub(crate) async fn fetch(
         let newest = cancel.run_until_cancelled(search.newest(version));
         version = newest.await.ok_or(FetchError::Cancelled)??;
         refuse_fork(shared, request, &wish, &version)?;
-        if let Some(event) = pinned_here(shared, &version, start).await? {
+        if let Some(event) = kept_here(shared, &version, start).await? {
             return Ok(event);
         }
     }
@@ -179,8 +180,8 @@ async fn unless_newer<T>(
     Ok(newer.await?.map_or(Ok(done), Err))
 }
 
-/// A version that lies here whole needs no second copy: it is pinned where it is.
-async fn pinned_here(
+/// A version that lies here whole needs no second copy: it is kept where it is.
+async fn kept_here(
     shared: &Shared,
     version: &Version,
     start: Instant,
@@ -190,7 +191,9 @@ async fn pinned_here(
     else {
         return Ok(None);
     };
-    if shared.places.held(version.id).await != Held::Complete || !keep::pin(shared, version.id)? {
+    if shared.places.held(version.id).await != Held::Complete
+        || !retain::keep_places(shared, version.id)?
+    {
         return Ok(None);
     }
     let fields = version.manifest().fields();

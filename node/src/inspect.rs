@@ -21,7 +21,9 @@ use crate::{
     fork, lineage,
     net::{NetError, StreamProtocol},
     node::Shared,
-    ops::{DescribeRequest, Event, FileInfo, LinkRequest, PeerInfo, PlaceInfo, VersionInfo},
+    ops::{
+        DescribeRequest, Event, FileInfo, LinkRequest, PeerInfo, PinnedBy, PlaceInfo, VersionInfo,
+    },
     read::ReadFault,
     report::Reporter,
     resolve::{self, Asked, ResolveError, Version, Wish, history, now},
@@ -339,6 +341,7 @@ pub(crate) async fn status(shared: &Shared) -> Result<Event, InspectError> {
         count(shared.sessions.running().len()),
     );
     counters.insert("places".to_owned(), count(shared.store.places()?.len()));
+    counters.insert("pins".to_owned(), count(shared.store.pins()?.len()));
     counters.insert(
         "known_datasets".to_owned(),
         count(shared.store.dataset_count()),
@@ -365,9 +368,18 @@ async fn info(shared: &Arc<Shared>, version: &Version) -> Result<VersionInfo, In
     let state = &version.state;
     let owners = state.owners().current().fields();
     let newest = version.is_newest();
+    let pins = shared.store.pins()?;
+    let pinned = match pins.has(version.id.into()) {
+        true => Some(PinnedBy::Version),
+        false => pins
+            .has(version.dataset().into())
+            .then_some(PinnedBy::Dataset),
+    };
     let mut places = Vec::new();
     for place in shared.store.places_of(&version.id)? {
-        places.push(place_info(shared, version, &place).await?);
+        let mut place = place_info(shared, version, &place).await?;
+        place.pinned |= pinned.is_some();
+        places.push(place);
     }
     let id: RecordId = if newest {
         version.dataset().into()
@@ -410,6 +422,7 @@ async fn info(shared: &Arc<Shared>, version: &Version) -> Result<VersionInfo, In
             .collect(),
         forks: fork::all(shared, state)?,
         license_hints: lineage::hints(shared, fields.license.as_deref(), &fields.derived_from)?,
+        pinned,
         reviews: None,
         places,
         link: shared.link(id, &version.name()).await,

@@ -1,4 +1,4 @@
-//! Keeping: hash again what is on disk, let go, free space, rebuild the index.
+//! Keeping: hash again what is on disk, rebuild the index.
 
 use std::{
     collections::BTreeMap,
@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use opendag_protocol::{DatasetId, ManifestId};
+use opendag_protocol::{DatasetId, RecordId};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
         table::{self, Wanted},
     },
     node::Shared,
-    ops::{BadShard, Event, FetchRequest, LinkRequest, VerifyRequest},
+    ops::{BadShard, Event, FetchRequest, VerifyRequest},
     report::{Meter, Reporter},
     resolve::{self, Asked, ResolveError},
     selection::Selection,
@@ -45,6 +45,9 @@ pub(crate) enum KeepError {
     /// It is being fetched.
     #[error("\"{0}\" is being fetched; stop the fetch first")]
     Running(String),
+    /// It is pinned.
+    #[error("\"{0}\" is pinned; first: opendag unpin {1}")]
+    Pinned(String, RecordId),
     /// The user stopped it.
     #[error("stopped")]
     Cancelled,
@@ -63,14 +66,14 @@ impl KeepError {
         match self {
             Self::Resolve(error) => error.fault(),
             Self::Fetch(error) => error.fault(),
-            Self::NoLink | Self::NotHere(_) | Self::Running(_) => Fault::Input,
+            Self::NoLink | Self::NotHere(_) | Self::Running(_) | Self::Pinned(..) => Fault::Input,
             Self::Cancelled | Self::Stopped | Self::Store(_) => Fault::Local,
         }
     }
 }
 
 /// The places that a link means: of one version, or of all versions of a dataset. Without a link all.
-fn places(shared: &Shared, link: Option<&str>) -> Result<Vec<Place>, KeepError> {
+pub(crate) fn places(shared: &Shared, link: Option<&str>) -> Result<Vec<Place>, KeepError> {
     let all = shared.store.places()?;
     let Some(link) = link else { return Ok(all) };
     let wish = Asked::parse(shared, link, Path::new("/"), &[])?.here(shared)?;
@@ -283,91 +286,6 @@ async fn repair(
         }
     }
     Ok(())
-}
-
-/// Lets go: `gc` may free it.
-pub(crate) async fn unpin(shared: &Arc<Shared>, request: &LinkRequest) -> Result<Event, KeepError> {
-    let link = request.link.as_deref().ok_or(KeepError::NoLink)?;
-    let places = places(shared, Some(link))?;
-    let count = places.len();
-    for place in places {
-        shared
-            .store
-            .set_pinned(&place.manifest, &place.root, false)?;
-    }
-    let message = format!(
-        "{link} is no longer pinned in {count} place(s); `opendag gc` frees what this node keeps of it"
-    );
-    Ok(Event::Changed {
-        message,
-        freed_bytes: 0,
-    })
-}
-
-/// Pins what lies here already; false if it does not.
-pub(crate) fn pin(shared: &Shared, manifest: ManifestId) -> Result<bool, StoreError> {
-    let here: Vec<_> = shared
-        .store
-        .places()?
-        .into_iter()
-        .filter(|place| place.manifest == manifest)
-        .collect();
-    for place in &here {
-        shared
-            .store
-            .set_pinned(&place.manifest, &place.root, true)?;
-    }
-    Ok(!here.is_empty())
-}
-
-/// Lets go and frees at once. Files that lie outside of the data directory are the user's and stay.
-pub(crate) async fn rm(shared: &Arc<Shared>, request: &LinkRequest) -> Result<Event, KeepError> {
-    let link = request.link.as_deref().ok_or(KeepError::NoLink)?;
-    let places = places(shared, Some(link))?;
-    free(shared, places, link).await
-}
-
-/// Frees what is not pinned.
-pub(crate) async fn gc(shared: &Arc<Shared>) -> Result<Event, KeepError> {
-    let loose = shared
-        .store
-        .places()?
-        .into_iter()
-        .filter(|place| !place.pinned)
-        .collect();
-    free(shared, loose, "what is not pinned").await
-}
-
-async fn free(shared: &Arc<Shared>, places: Vec<Place>, what: &str) -> Result<Event, KeepError> {
-    let running = shared.sessions.running();
-    if places.iter().any(|place| running.contains(&place.manifest)) {
-        return Err(KeepError::Running(what.to_owned()));
-    }
-    let mut freed_bytes = 0;
-    let count = places.len();
-    let outside = places.iter().filter(|place| !place.kind.is_ours()).count();
-    for place in places {
-        freed_bytes += shared.store.remove_place(&place).await?;
-        let still = shared
-            .store
-            .places()?
-            .iter()
-            .any(|other| other.manifest == place.manifest);
-        if let (Some(net), false) = (shared.running_net(), still) {
-            net.stop_providing(place.manifest.hash()).await;
-        }
-    }
-    let stay = if outside > 0 {
-        "; files outside of the data directory were left where they are"
-    } else {
-        ""
-    };
-    freed_bytes += shared.store.collect().await?;
-    let message = format!("removed {what} from {count} place(s){stay}");
-    Ok(Event::Changed {
-        message,
-        freed_bytes,
-    })
 }
 
 /// Rebuilds the index.

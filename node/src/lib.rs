@@ -38,6 +38,7 @@ mod read;
 mod receipt;
 mod report;
 mod resolve;
+mod retain;
 mod reviews;
 mod schema;
 mod selection;

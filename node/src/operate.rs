@@ -13,7 +13,7 @@ use crate::{
     ops::{Event, Operate, Operation},
     owners, publish, receipt,
     report::Reporter,
-    reviews,
+    retain, reviews,
 };
 
 /// An operation that is stopped may make durable what it has for so long.
@@ -144,9 +144,11 @@ async fn carry_out(
             let _running = shared.running.begin("check a receipt".to_owned());
             receipt::check(shared, &request, report, cancel).await?
         }
-        Operation::Unpin(request) => keep::unpin(shared, &request).await?,
-        Operation::Rm(request) => keep::rm(shared, &request).await?,
-        Operation::Gc => keep::gc(shared).await?,
+        Operation::Pin(request) => retain::pin(shared, &request)?,
+        Operation::Pins => retain::pins(shared)?,
+        Operation::Unpin(request) => retain::unpin(shared, &request).await?,
+        Operation::Rm(request) => retain::rm(shared, &request).await?,
+        Operation::Gc => retain::gc(shared).await?,
         Operation::Reindex => keep::reindex(shared).await?,
         Operation::Rotate(request) => owners::rotate(shared, &request).await?,
         Operation::ChangeOwners(request) => owners::change(shared, &request).await?,

@@ -16,6 +16,7 @@ mod lineage;
 mod lock;
 mod receipt;
 mod request;
+mod retain;
 mod review;
 
 use std::future::Future;
@@ -40,6 +41,7 @@ pub use request::{
     OwnersChange, OwnersRequest, PublishRequest, RotateRequest, Shell, SignRequest, UnmountRequest,
     VerifyRequest,
 };
+pub use retain::{PinInfo, PinnedBy};
 pub use review::{ReviewInfo, ReviewRequest, ReviewsInfo};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -89,11 +91,15 @@ pub enum Operation {
     Receipt(ReceiptRequest),
     /// See [`CheckReceiptRequest`].
     CheckReceipt(CheckReceiptRequest),
+    /// Never let it go unasked, whether it is here or not; of a dataset all versions. [`Event::Changed`].
+    Pin(LinkRequest),
+    /// All that is pinned: [`Event::Pins`].
+    Pins,
     /// Let go: keep the data, but `gc` may free it. [`Event::Changed`].
     Unpin(LinkRequest),
     /// Let go and free what only this one needs. [`Event::Changed`].
     Rm(LinkRequest),
-    /// Free what nothing needs. [`Event::Changed`].
+    /// Free what is not kept. [`Event::Changed`].
     Gc,
     /// See [`RotateRequest`].
     Rotate(RotateRequest),

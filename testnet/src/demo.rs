@@ -222,13 +222,13 @@ async fn publish(
 async fn mirror(testnet: &Testnet, link: &str, say: &mut impl FnMut(&str)) -> Result<f64> {
     say("Mirroring it on node-2 and node-3");
     let begun = Instant::now();
-    let pin = |number| async move {
-        let pinned = Running::start(&testnet.spec(number), &["pin", link])?;
-        pinned
+    let mirror = |number| async move {
+        let mirrored = Running::start(&testnet.spec(number), &["mirror", link])?;
+        mirrored
             .finish(|line| matches!(line, Line::Fetched { .. } | Line::Other).then_some(()))
             .await
     };
-    tokio::try_join!(pin(2), pin(3))?;
+    tokio::try_join!(mirror(2), mirror(3))?;
     let seconds = begun.elapsed().as_secs_f64();
     say(&format!("Mirrored on both in {seconds:.1} s"));
     Ok(seconds)

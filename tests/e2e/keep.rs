@@ -182,7 +182,7 @@ fn p9_an_altered_record_is_noticed_and_the_node_starts() -> Result<()> {
 }
 
 #[test]
-fn a_pinned_version_is_mirrored_served_and_freed() -> Result<()> {
+fn a_mirrored_version_is_served_and_freed() -> Result<()> {
     let world = world()?;
     let source = Tree::interesting(98).write(&world.path("source"))?;
     let publisher = world.node("publisher").daemon::<&str>([])?;
@@ -192,7 +192,7 @@ fn a_pinned_version_is_mirrored_served_and_freed() -> Result<()> {
         .daemon(["--bootstrap", publisher.address()?])?;
     mirror
         .node()
-        .run(["pin", &text(&published, "link")?])?
+        .run(["mirror", &text(&published, "link")?])?
         .ok()?;
     publisher.stop()?;
 

@@ -66,6 +66,7 @@ mod owners;
 #[cfg(test)]
 mod reads;
 #[cfg(test)]
+mod retain;
 mod revisions;
 #[cfg(test)]
 mod story;

@@ -105,7 +105,7 @@ fn every_command_takes_a_revision_and_a_name() -> Result<()> {
     let publisher = Publisher::start(&[Some("v1"), Some("v2")])?;
     let (node, old) = (publisher.world.node("reader"), publisher.manifest(0)?);
     let link = format!("{}@v1", publisher.dataset()?);
-    publisher.ask(&node, &["pin", &link])?.ok()?;
+    publisher.ask(&node, &["mirror", &link])?.ok()?;
     // From now on it is known by its name, and nobody has to be asked.
     publisher.daemon.stop()?;
     let shown = node.run(["show", "data@v1"])?.ok()?.event("versions")?;

@@ -126,8 +126,8 @@ fn a_fetch_becomes_a_request() {
 }
 
 #[test]
-fn a_pin_is_a_fetch_that_mirrors() {
-    let Operation::Fetch(request) = operation("pin name --peer /p") else {
+fn a_mirror_is_a_fetch_into_the_data_directory() {
+    let Operation::Fetch(request) = operation("mirror name --peer /p") else {
         panic!("not a fetch")
     };
     assert!(request.mirror && request.output.is_none() && request.peers == ["/p"]);

@@ -1,4 +1,4 @@
-//! `fetch` and `pin`: a version comes here.
+//! `fetch` and `mirror`: a version comes here.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -109,9 +109,9 @@ impl FetchArgs {
     }
 }
 
-/// Arguments of `pin`.
+/// Arguments of `mirror`.
 #[derive(Clone, Debug, Args)]
-pub struct PinArgs {
+pub struct MirrorArgs {
     /// Link, id, path of an exported manifest, or name of a dataset known here
     pub link: String,
     /// Whom to ask and how long
@@ -122,7 +122,7 @@ pub struct PinArgs {
     pub accept_fork: bool,
 }
 
-impl PinArgs {
+impl MirrorArgs {
     pub(super) fn request(self) -> Result<FetchRequest, CliError> {
         Ok(FetchRequest {
             link: resolve(self.link)?,

@@ -1,4 +1,4 @@
-//! `verify`, `unpin`, `rm`: what is kept here, and how well.
+//! `verify`, `pin`, `unpin`, `rm`: what is kept here, and how well.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -21,6 +21,22 @@ pub struct LinkArg {
 impl LinkArg {
     pub(super) fn request(self) -> Result<LinkRequest, CliError> {
         local(self.link)
+    }
+}
+
+/// Arguments of `pin`.
+#[derive(Clone, Debug, Args)]
+pub struct PinArgs {
+    /// Link, id or name of a dataset; @LABEL, @NUMBER or @COMMIT behind it for one version
+    pub link: Option<String>,
+}
+
+impl PinArgs {
+    pub(super) fn operation(self) -> Result<Operation, CliError> {
+        Ok(match self.link {
+            Some(link) => Operation::Pin(local(link)?),
+            None => Operation::Pins,
+        })
     }
 }
 

@@ -63,6 +63,7 @@ pub(super) fn of(event: &Event) -> String {
         Event::Rotated { .. }
         | Event::Keys { .. }
         | Event::Aliases { .. }
+        | Event::Pins { .. }
         | Event::Id { .. }
         | Event::Peers { .. }
         | Event::Status { .. }

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DiffInfo, DraftInfo, ForkInfo, LicenseHint, LineageInfo, LockedInfo, OwnersInfo, ReceiptInfo,
-    ReviewInfo, ReviewsInfo, Shell,
+    DiffInfo, DraftInfo, ForkInfo, LicenseHint, LineageInfo, LockedInfo, OwnersInfo, PinInfo,
+    PinnedBy, ReceiptInfo, ReviewInfo, ReviewsInfo, Shell,
 };
 
 /// How far a long operation is.
@@ -99,6 +99,9 @@ pub struct VersionInfo {
     /// Where its licence does not go with those of what it was made from, as far as those are known here.
     #[serde(default)]
     pub license_hints: Vec<LicenseHint>,
+    /// Why it is never let go unasked; `None`: it is not pinned.
+    #[serde(default)]
+    pub pinned: Option<PinnedBy>,
     /// What is said of it and of its dataset; only `show` looks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reviews: Option<ReviewsInfo>,
@@ -130,7 +133,7 @@ pub struct PlaceInfo {
     pub path: PathBuf,
     /// `published`, `fetched` or `mirrored`.
     pub kind: String,
-    /// Is it kept on purpose?
+    /// Is it kept: not let go, or pinned?
     pub pinned: bool,
     /// Shards that are here and unchanged.
     pub shards: u64,
@@ -380,6 +383,11 @@ pub enum Event {
         message: String,
         /// Bytes freed on disk.
         freed_bytes: u64,
+    },
+    /// What is pinned.
+    Pins {
+        /// Sorted by id.
+        pins: Vec<PinInfo>,
     },
     /// A dataset has other owners.
     Rotated {

@@ -96,7 +96,7 @@ pub struct FetchRequest {
     pub no_delta: bool,
     /// Replace files at the target that differ and that were not put there by us.
     pub overwrite: bool,
-    /// Fetch into the data directory and keep (what `pin LINK` does); `output` is ignored.
+    /// Fetch into the data directory and keep (what `mirror LINK` does); `output` is ignored.
     pub mirror: bool,
     /// Give up after so long without any source or progress, in milliseconds.
     pub timeout_ms: Option<u64>,

@@ -1,6 +1,6 @@
 //! What records of strangers may take, and what goes when there is no room.
 //!
-//! Never forgotten: what has a place, what somebody here owns, what is followed. Of the rest the dataset whose head is
+//! Never forgotten: what has a place or is pinned, what somebody here owns, what is followed. Of the rest the dataset whose head is
 //! oldest goes first, unless it was used since the start. What was forgotten is unknown as if it had never been
 //! heard of, its newest head included.
 
@@ -22,7 +22,7 @@ const AT_ONCE: usize = 256;
 const FULL_PERCENT: u64 = 75;
 const ROOM_PERCENT: u64 = 70;
 
-/// What is never forgotten, beside what has a place.
+/// What is never forgotten, beside what has a place or is pinned.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Protected {
     /// Keys of somebody here.
@@ -85,11 +85,11 @@ impl Store {
     }
 
     fn forget_until(&self, bytes: u64) -> Result<usize, StoreError> {
-        let placed = self.placed_datasets()?;
+        let kept = self.kept_datasets()?;
         let mut candidates = Vec::new();
         for row in self.head_rows() {
             let row = row?;
-            if row.kind != HeadKind::Proof && !placed.contains(&row.dataset) {
+            if row.kind != HeadKind::Proof && !kept.contains(&row.dataset) {
                 candidates.push(row.dataset);
             }
         }
@@ -133,10 +133,16 @@ impl Store {
         Ok(forgotten.len())
     }
 
-    /// Datasets of which some version has a place.
-    pub(crate) fn placed_datasets(&self) -> Result<BTreeSet<DatasetId>, StoreError> {
-        let manifests: BTreeSet<_> = self.places()?.iter().map(|place| place.manifest).collect();
+    /// Datasets that are pinned, or of which some version is pinned or has a place.
+    fn kept_datasets(&self) -> Result<BTreeSet<DatasetId>, StoreError> {
+        let mut manifests: BTreeSet<_> =
+            self.places()?.iter().map(|place| place.manifest).collect();
         let mut datasets = BTreeSet::new();
+        for pinned in self.pins()?.iter() {
+            // What it is shows only if its record is here.
+            datasets.insert(DatasetId::from(pinned));
+            manifests.insert(pinned.into());
+        }
         for manifest in manifests {
             if let Some(record) = self.manifest_of(&manifest)? {
                 datasets.extend(record.record().dataset_id());

@@ -72,6 +72,8 @@ pub(crate) enum Table {
     Statements,
     /// Place id -> place.
     Places,
+    /// Id of a dataset or version that is pinned -> nothing.
+    Pins,
     /// Root id -> absolute path of a folder in which shards lie.
     Roots,
     /// Hash (16 bytes), root id, hash of the path (4 bytes) -> where the shard lies. Only the newest rows, see
@@ -92,6 +94,7 @@ pub(crate) struct Index {
     heads: Tree,
     statements: Tree,
     places: Tree,
+    pins: Tree,
     roots: Tree,
     shards: Tree,
     incomplete: Arc<AtomicBool>,
@@ -159,6 +162,7 @@ impl Index {
             Table::Heads,
             Table::Statements,
             Table::Places,
+            Table::Pins,
             Table::Roots,
         ];
         for table in tables {
@@ -201,6 +205,7 @@ impl Index {
             heads: tree("heads")?,
             statements: tree("statements")?,
             places: tree("places")?,
+            pins: tree("pins")?,
             roots: tree("roots")?,
             shards: tree("shards")?,
             incomplete: Arc::default(),
@@ -253,6 +258,7 @@ impl Index {
             &self.heads,
             &self.statements,
             &self.places,
+            &self.pins,
             &self.roots,
             &self.shards,
         ];
@@ -277,6 +283,7 @@ impl Index {
             Table::Heads => &self.heads,
             Table::Statements => &self.statements,
             Table::Places => &self.places,
+            Table::Pins => &self.pins,
             Table::Roots => &self.roots,
             Table::Shards => &self.shards,
         }

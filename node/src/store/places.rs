@@ -325,14 +325,14 @@ impl Store {
     }
 
     /// Appends to the journal, durably.
-    fn journal(&self, kind: EntryKind, payload: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn journal(&self, kind: EntryKind, payload: &[u8]) -> Result<(), StoreError> {
         let mut segments = lock(&self.inner.segments);
         segments.append(kind, payload)?;
         Ok(segments.sync()?)
     }
 
     /// Notes that the index holds all that the segments hold.
-    fn cover(&self) -> Result<(), StoreError> {
+    pub(super) fn cover(&self) -> Result<(), StoreError> {
         let segments = lock(&self.inner.segments);
         self.inner.index.set_covers(segments.position())?;
         Ok(self.inner.index.flush()?)

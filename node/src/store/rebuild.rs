@@ -20,6 +20,8 @@ use crate::disk::{Confined, DiskError, Fingerprint};
 
 /// What the journal of places leads to: key -> place, or `None` if it was removed.
 type Places = BTreeMap<Vec<u8>, Option<Place>>;
+/// What the journal of pins leads to: id -> is it pinned?
+type Pinned = BTreeMap<Vec<u8>, bool>;
 
 impl Store {
     /// Rebuilds the whole index. Reads all segments and descriptions, and looks at each file of each place;
@@ -45,6 +47,7 @@ impl Store {
     fn replay_locked(&self, segments: &Segments, from: Position) -> Result<(), StoreError> {
         let mut replay = Replay::default();
         let mut places = Places::new();
+        let mut pinned = Pinned::new();
         let mut unreadable: Option<StoreError> = None;
         let data_dir = &self.inner.data_dir;
         let quarantine = data_dir.quarantine_path();
@@ -66,6 +69,9 @@ impl Store {
                 EntryKind::Unplace => {
                     places.insert(payload.to_vec(), None);
                 }
+                EntryKind::Pin | EntryKind::Unpin => {
+                    pinned.insert(payload.to_vec(), kind == EntryKind::Pin);
+                }
                 EntryKind::Other(kind) => {
                     tracing::debug!(kind, "an entry of a later version is passed over");
                 }
@@ -77,6 +83,7 @@ impl Store {
         self.report(&scanned.damages);
         replay.write(self)?;
         self.write_places(&places)?;
+        self.write_pins(pinned)?;
         for place in places.values().flatten() {
             if let Err(error) = self.index_place(place) {
                 let root = place.root.display();

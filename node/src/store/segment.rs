@@ -41,6 +41,10 @@ pub(crate) enum EntryKind {
     Place,
     /// A place was removed.
     Unplace,
+    /// A dataset or version was pinned.
+    Pin,
+    /// It is pinned no longer.
+    Unpin,
     /// Something of a later version: kept, not understood.
     Other(u8),
 }
@@ -51,6 +55,8 @@ impl EntryKind {
             Self::Record => 1,
             Self::Place => 2,
             Self::Unplace => 3,
+            Self::Pin => 4,
+            Self::Unpin => 5,
             Self::Other(byte) => byte,
         }
     }
@@ -60,6 +66,8 @@ impl EntryKind {
             1 => Self::Record,
             2 => Self::Place,
             3 => Self::Unplace,
+            4 => Self::Pin,
+            5 => Self::Unpin,
             other => Self::Other(other),
         }
     }

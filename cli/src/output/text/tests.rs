@@ -29,6 +29,7 @@ fn info() -> VersionInfo {
         equivocations: vec![ManifestId::from_hash(Hash::of(b"other"))],
         forks: Vec::new(),
         license_hints: Vec::new(),
+        pinned: None,
         reviews: None,
         places: Vec::new(),
         link: "opendag:x".to_owned(),

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use indicatif::HumanBytes;
-use opendag_node::ops::{ForkInfo, HeadInfo, LicenseFit, PlaceInfo, VersionInfo};
+use opendag_node::ops::{ForkInfo, HeadInfo, LicenseFit, PinnedBy, PlaceInfo, VersionInfo};
 use opendag_protocol::{ManifestId, Timestamp, catalogue::EquivocationKind};
 
 use super::{Lines, escape, path, review};
@@ -69,6 +69,11 @@ fn version(lines: &mut Lines, info: &VersionInfo) {
     if let Some(head) = &info.head {
         freshness(lines, head, info.newest);
     }
+    let pinned = info.pinned.map(|by| match by {
+        PinnedBy::Version => "this version",
+        PinnedBy::Dataset => "all versions of the dataset",
+    });
+    lines.field("Pinned", pinned);
     places(lines, &info.places);
     if let Some(reviews) = &info.reviews {
         review::all(lines, reviews);
