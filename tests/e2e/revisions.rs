@@ -49,11 +49,16 @@ impl Publisher {
     }
 
     fn dataset(&self) -> Result<String> {
-        text(&self.versions[0], "dataset")
+        self.text_of(0, "dataset")
     }
 
     fn manifest(&self, number: usize) -> Result<String> {
-        text(&self.versions[number], "manifest")
+        self.text_of(number, "manifest")
+    }
+
+    fn text_of(&self, number: usize, field: &str) -> Result<String> {
+        let version = self.versions.get(number).context("no such version")?;
+        text(version, field)
     }
 
     /// Runs a command of a node that asks the publisher.
