@@ -4,12 +4,14 @@
 //! Source: `specs/storage.md`, section *Index*.
 
 use std::{
+    fs::{File, TryLockError},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use sled::{Db, IVec, Tree};
@@ -23,6 +25,8 @@ const FORMAT: u8 = 3;
 const CACHE_BYTES: u64 = 2 * 1024 * 1024;
 /// What is not flushed cannot leave the memory.
 const UNFLUSHED_ROWS_MAX: u32 = 8192;
+/// How long an index that was closed in this process may take to let go of its file, on a busy machine.
+const CLOSE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Why the index cannot be read or written. The truth is not in it.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +49,18 @@ pub enum IndexError {
     /// The disk refused.
     #[error(transparent)]
     Disk(#[from] DiskError),
+}
+
+/// sled's threads keep the lock of a closed index for a moment, and opening it then would look like damage. No other
+/// process has it: the data directory is locked.
+fn wait_until_closed(path: &Path) {
+    let Ok(file) = File::open(path.join("db")) else {
+        return;
+    };
+    let deadline = Instant::now() + CLOSE_TIME_MAX;
+    while matches!(file.try_lock(), Err(TryLockError::WouldBlock)) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Is it the database's word for a full disk?
@@ -183,6 +199,7 @@ impl Index {
     }
 
     fn open_trees(path: &Path) -> Result<Self, IndexError> {
+        wait_until_closed(path);
         let sled_error = |source| IndexError::Sled {
             path: path.to_owned(),
             source,

@@ -140,6 +140,7 @@ fn rows_are_found_whatever_happened_to_them() {
                 13 => {
                     home.locations.flush().unwrap();
                     home = home.reopened(|_| ()).0;
+                    assert!(!home.folder().with_extension("broken").exists());
                 }
                 _ => {
                     let copy = home.dir.path().join("killed");
