@@ -25,6 +25,7 @@ use std::{
 };
 
 use libp2p::Multiaddr;
+use opendag_protocol::units;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::store::CATALOGUE_LIMIT;
@@ -204,26 +205,7 @@ pub fn parse_bytes(text: &str) -> Result<u64, ConfigError> {
         text: text.to_owned(),
     };
     let trimmed = text.trim();
-    let trimmed = trimmed.strip_suffix("/s").unwrap_or(trimmed);
-    let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = trimmed.split_at_checked(digits).ok_or_else(not_bytes)?;
-    let number: u64 = number.parse().map_err(|_| not_bytes())?;
-    let factor: u64 = match unit.trim() {
-        "B" => 1,
-        "kB" | "KB" => 1_000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "TB" => 1_000_000_000_000,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        _ => return Err(not_bytes()),
-    };
-    number
-        .checked_mul(factor)
-        .filter(|bytes| *bytes > 0)
-        .ok_or_else(not_bytes)
+    units::bytes(trimmed.strip_suffix("/s").unwrap_or(trimmed)).ok_or_else(not_bytes)
 }
 
 fn network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

@@ -29,6 +29,7 @@ pub mod record;
 pub mod revision;
 pub mod schema;
 pub mod score;
+pub mod search;
 pub mod statements;
 pub mod subtree;
 pub mod sync;
@@ -36,6 +37,7 @@ pub mod table;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod units;
 pub mod wire;
 
 pub use id::{BlobId, DatasetId, Hash, ManifestId, RecordId};

@@ -212,3 +212,10 @@ pub const SYNC_ROUNDS_MAX: u32 = 64;
 
 /// Records that one reconciliation finds to be lacking on each side; the next finds more.
 pub const SYNC_DIFFERENCE_MAX: usize = 16_384;
+
+/// Bytes of a search: more than anybody types, and little to parse.
+pub const QUERY_BYTES_MAX: usize = 1024;
+/// Words, phrases and facets of a search: each may have to look at every dataset.
+pub const QUERY_PARTS_MAX: usize = 32;
+/// Values of a facet in a search.
+pub const QUERY_VALUES_MAX: usize = 16;
