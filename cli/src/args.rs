@@ -20,6 +20,7 @@ use crate::commands::{
     publish::PublishArgs,
     receipt::ReceiptArgs,
     review::ReviewArgs,
+    search::SearchArgs,
     testnet::TestnetCommand,
     versions::{DiffArgs, LogArgs, LsArgs, ShowArgs},
 };
@@ -116,6 +117,8 @@ pub enum Command {
     Log(LogArgs),
     /// Show what changed between two versions
     Diff(DiffArgs),
+    /// Find datasets that this node knows of, by words and facets such as license:mit
+    Search(SearchArgs),
     /// Draw what a version was made from, and what was made from it
     Lineage(LineageArgs),
     /// Say what you think of a dataset or a version

@@ -16,6 +16,7 @@ pub mod pages;
 pub mod publish;
 pub mod receipt;
 pub mod review;
+pub mod search;
 pub mod testnet;
 pub mod versions;
 
@@ -58,6 +59,7 @@ impl TryFrom<Command> for Task {
             Command::Manifest(command) => return command.task(),
             Command::Receipt(args) => return args.task(),
             Command::Mount(args) => return args.request().map(Self::Mount),
+            Command::Search(args) => args.operation(),
             Command::Lineage(args) => Operation::Lineage(args.request()?),
             Command::Publish(args) => (*args).operation()?,
             Command::Sign(args) => Operation::Sign(args.request()?),

@@ -138,6 +138,7 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
     match event {
         Event::Ready { .. }
         | Event::Progress(_)
+        | Event::Found(_)
         | Event::Warning { .. }
         | Event::BadPeer { .. }
         | Event::Card { .. }
@@ -173,6 +174,7 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
         | Event::Owners(_)
         | Event::Reviewed(_)
         | Event::Lineage(_)
+        | Event::Searched { .. }
         | Event::Draft(_)
         | Event::Keys { .. }
         | Event::Aliases { .. }

@@ -20,6 +20,7 @@ use crate::{
     ops::{BadShard, Event, FetchRequest, VerifyRequest},
     report::{Meter, Reporter},
     resolve::{self, Asked, ResolveError},
+    search::SearchError,
     selection::Selection,
     store::{Digests, HashError, Place, PlaceKind, StoreError},
 };
@@ -54,6 +55,9 @@ pub(crate) enum KeepError {
     /// A task died.
     #[error("a task stopped unexpectedly")]
     Stopped,
+    /// The search index cannot be built.
+    #[error(transparent)]
+    Search(#[from] SearchError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -67,6 +71,7 @@ impl KeepError {
             Self::Resolve(error) => error.fault(),
             Self::Fetch(error) => error.fault(),
             Self::NoLink | Self::NotHere(_) | Self::Running(_) | Self::Pinned(..) => Fault::Input,
+            Self::Search(error) => error.fault(),
             Self::Cancelled | Self::Stopped | Self::Store(_) => Fault::Local,
         }
     }
@@ -294,6 +299,7 @@ pub(crate) async fn reindex(shared: &Arc<Shared>) -> Result<Event, KeepError> {
     tokio::task::spawn_blocking(move || store.reindex())
         .await
         .map_err(|_| KeepError::Stopped)??;
+    shared.search.rebuild(shared).await?;
     let (places, datasets) = (shared.store.places()?.len(), shared.store.dataset_count());
     let message =
         format!("the index was rebuilt: {datasets} datasets are known, {places} versions lie here");

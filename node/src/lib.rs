@@ -41,6 +41,7 @@ mod resolve;
 mod retain;
 mod reviews;
 mod schema;
+pub mod search;
 mod selection;
 mod serve;
 pub mod store;

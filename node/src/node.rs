@@ -31,6 +31,7 @@ use crate::{
     ops::Event,
     place::Places,
     read::{Cache, Readers},
+    search::Search,
     serve::{self, Slots},
     store::{DataDir, DataDirError, Keys, Store, StoreError},
 };
@@ -103,6 +104,7 @@ pub(crate) struct Shared {
     pub(crate) mounts: Mounts,
     pub(crate) catalogue: Catalogue,
     pub(crate) running: Running,
+    pub(crate) search: Search,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
     net: OnceCell<Net>,
@@ -140,6 +142,7 @@ impl Node {
             mounts: Mounts::default(),
             catalogue: Catalogue::default(),
             running: Running::default(),
+            search: Search::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             net: OnceCell::new(),
@@ -147,6 +150,7 @@ impl Node {
         });
         if options.role == Role::Daemon {
             shared.net().await?;
+            shared.search.start(&shared);
         }
         Ok(Self { shared })
     }

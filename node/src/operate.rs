@@ -13,7 +13,7 @@ use crate::{
     ops::{Event, Operate, Operation},
     owners, publish, receipt,
     report::Reporter,
-    retain, reviews,
+    retain, reviews, search,
 };
 
 /// An operation that is stopped may make durable what it has for so long.
@@ -73,7 +73,8 @@ failures!(
     mount::MountError,
     receipt::ReceiptFault,
     owners::OwnersError,
-    reviews::ReviewError
+    reviews::ReviewError,
+    search::SearchError
 );
 
 impl Operate for Node {
@@ -124,6 +125,7 @@ async fn carry_out(
         Operation::Lineage(request) => lineage::lineage(shared, &request, report).await?,
         Operation::Diff(request) => compare::diff(shared, &request, report).await?,
         Operation::Review(request) => reviews::review(shared, &request, report).await?,
+        Operation::Search(request) => search::search(shared, &request, report).await?,
         Operation::Export(request) => inspect::export(shared, &request, report).await?,
         Operation::Describe(request) => inspect::describe(shared, &request, report).await?,
         Operation::Verify(request) => {

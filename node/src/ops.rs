@@ -18,6 +18,7 @@ mod receipt;
 mod request;
 mod retain;
 mod review;
+mod search;
 
 use std::future::Future;
 
@@ -44,6 +45,7 @@ pub use request::{
 pub use retain::{PinInfo, PinnedBy};
 pub use review::{ReviewInfo, ReviewRequest, ReviewsInfo};
 use schemars::JsonSchema;
+pub use search::{FoundInfo, SearchRequest};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -79,6 +81,8 @@ pub enum Operation {
     Lineage(LineageRequest),
     /// See [`ReviewRequest`].
     Review(ReviewRequest),
+    /// See [`SearchRequest`].
+    Search(SearchRequest),
     /// See [`DiffRequest`].
     Diff(DiffRequest),
     /// See [`VerifyRequest`].

@@ -242,7 +242,7 @@ pub(crate) async fn resolve(
 
 impl Shared {
     /// Tells which datasets and statements become known or change, from now on. Whoever lags looks at all.
-    #[allow(dead_code, reason = "for what indexes and follows")]
+    #[allow(dead_code, reason = "for what follows")]
     pub(crate) fn catalogue_changes(&self) -> broadcast::Receiver<CatalogueChange> {
         self.store.catalogue_changes()
     }

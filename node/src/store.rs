@@ -53,6 +53,7 @@ pub(crate) use hashed::{HashedFiles, Known, Stamp};
 pub use index::IndexError;
 pub(crate) use index::index_is_full;
 pub use keys::{KeyStoreError, Keys};
+pub(crate) use open::lock;
 pub use open::{CATALOGUE_LIMIT, Store, StoreError};
 pub use outboards::{OUTBOARD_BYTES_MIN, Outboards};
 pub use partial::{PartialError, PartialShard};

@@ -68,6 +68,7 @@ mod reads;
 #[cfg(test)]
 mod retain;
 mod revisions;
+mod search;
 #[cfg(test)]
 mod story;
 #[cfg(test)]

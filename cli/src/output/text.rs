@@ -3,6 +3,7 @@
 mod diff;
 mod dot;
 mod draft;
+mod found;
 mod lineage;
 mod lock;
 mod node;
@@ -59,6 +60,8 @@ pub(super) fn of(event: &Event) -> String {
         Event::Owners(owners) => draft::all_owners(&mut lines, owners),
         Event::Reviewed(review) => review::said(&mut lines, review),
         Event::Lineage(info) => lineage::lineage(&mut lines, info),
+        Event::Found(found) => found::found(&mut lines, found),
+        Event::Searched { hits, more } => found::searched(&mut lines, *hits, *more),
         Event::Draft(info) => draft::draft(&mut lines, info),
         Event::Rotated { .. }
         | Event::Keys { .. }

@@ -230,6 +230,7 @@ fn closes(event: &Event) -> bool {
         event,
         Event::Ready { .. }
             | Event::Progress(_)
+            | Event::Found(_)
             | Event::Warning { .. }
             | Event::BadPeer { .. }
             | Event::Card { .. }

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DiffInfo, DraftInfo, ForkInfo, LicenseHint, LineageInfo, LockedInfo, OwnersInfo, PinInfo,
-    PinnedBy, ReceiptInfo, ReviewInfo, ReviewsInfo, Shell,
+    DiffInfo, DraftInfo, ForkInfo, FoundInfo, LicenseHint, LineageInfo, LockedInfo, OwnersInfo,
+    PinInfo, PinnedBy, ReceiptInfo, ReviewInfo, ReviewsInfo, Shell,
 };
 
 /// How far a long operation is.
@@ -322,6 +322,15 @@ pub enum Event {
     Reviewed(ReviewInfo),
     /// What a version was made from, and what was made from it.
     Lineage(Box<LineageInfo>),
+    /// A dataset that a search found.
+    Found(Box<FoundInfo>),
+    /// The search ended.
+    Searched {
+        /// Hits that were told.
+        hits: u64,
+        /// Are there more?
+        more: bool,
+    },
     /// Some files of a version (`show --files` sends several).
     Files {
         /// Sorted by path.

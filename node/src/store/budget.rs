@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use opendag_protocol::{DatasetId, catalogue::DatasetState, key::PublicKey};
+use opendag_protocol::{DatasetId, ManifestId, catalogue::DatasetState, key::PublicKey};
 
 use super::{
     catalogue::{CatalogueChange, HeadKind},
@@ -135,20 +135,29 @@ impl Store {
 
     /// Datasets that are pinned, or of which some version is pinned or has a place.
     fn kept_datasets(&self) -> Result<BTreeSet<DatasetId>, StoreError> {
-        let mut manifests: BTreeSet<_> =
-            self.places()?.iter().map(|place| place.manifest).collect();
-        let mut datasets = BTreeSet::new();
+        let mut kept = self.placed_datasets()?;
         for pinned in self.pins()?.iter() {
             // What it is shows only if its record is here.
-            datasets.insert(DatasetId::from(pinned));
-            manifests.insert(pinned.into());
+            kept.insert(DatasetId::from(pinned));
+            kept.extend(self.dataset_of(&pinned.into())?);
         }
+        Ok(kept)
+    }
+
+    /// Datasets of which some version has a place here.
+    pub(crate) fn placed_datasets(&self) -> Result<BTreeSet<DatasetId>, StoreError> {
+        let places = self.places()?.into_iter();
+        let manifests: BTreeSet<_> = places.map(|place| place.manifest).collect();
+        let mut datasets = BTreeSet::new();
         for manifest in manifests {
-            if let Some(record) = self.manifest_of(&manifest)? {
-                datasets.extend(record.record().dataset_id());
-            }
+            datasets.extend(self.dataset_of(&manifest)?);
         }
         Ok(datasets)
+    }
+
+    fn dataset_of(&self, manifest: &ManifestId) -> Result<Option<DatasetId>, StoreError> {
+        let record = self.manifest_of(manifest)?;
+        Ok(record.and_then(|record| record.record().dataset_id()))
     }
 }
 

@@ -169,6 +169,15 @@ impl Store {
         self.inner.index.count(Table::Datasets)
     }
 
+    /// All known datasets, in the order of their ids. Blocks.
+    pub(crate) fn dataset_ids(&self) -> impl Iterator<Item = Result<DatasetId, StoreError>> + '_ {
+        let rows = self.inner.index.rows(Table::Datasets, &[]);
+        rows.filter_map(|row| match row {
+            Ok((key, _)) => Some(Ok(DatasetId::from_hash(hash(&key)?))),
+            Err(error) => Some(Err(error.into())),
+        })
+    }
+
     /// The datasets of that name; several publishers may use one. Blocks.
     ///
     /// # Errors

@@ -130,6 +130,11 @@ impl DataDir {
         self.path.join("index")
     }
 
+    /// The search index. Nothing is lost with it but time.
+    pub(crate) fn search_path(&self) -> PathBuf {
+        self.index_path().join("search")
+    }
+
     /// What the files of published folders were: a file for each folder. Nothing is lost with it but time.
     pub(crate) fn hashed_path(&self) -> PathBuf {
         self.path.join("hashed")

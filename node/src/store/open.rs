@@ -265,6 +265,12 @@ impl Store {
         self.inner.changes.subscribe()
     }
 
+    /// Where the segments end, as text: it changes with all that is written to them. Blocks.
+    pub(crate) fn records_end(&self) -> String {
+        let end = lock(&self.inner.segments).position();
+        format!("{}:{}", end.segment, end.offset)
+    }
+
     /// What was found damaged since the start, with copies in the quarantine folder.
     #[must_use]
     pub fn damages(&self) -> Vec<Damage> {

@@ -17,6 +17,7 @@ use opendag_protocol::{
 use tokio::sync::OwnedRwLockReadGuard;
 
 use super::{
+    catalogue::CatalogueChange,
     index::Table,
     open::{Store, StoreError, lock},
     place::{Place, RootId, place_key},
@@ -70,7 +71,8 @@ impl Store {
         self.inner
             .index
             .put(Table::Places, &place.key(), &payload)?;
-        self.cover()
+        self.cover()?;
+        self.tell_of(&place.manifest)
     }
 
     /// Pins or unpins a place; durable when it returns. Answers whether there is such a place. Blocks.
@@ -135,7 +137,9 @@ impl Store {
         let place = place.clone();
         let removed = tokio::task::spawn_blocking(move || {
             store.journal(EntryKind::Unplace, &place.key())?;
-            store.drop_place(&place)
+            let freed = store.drop_place(&place)?;
+            store.tell_of(&place.manifest)?;
+            Ok::<_, StoreError>(freed)
         });
         let freed = removed.await.map_err(|_| StoreError::Thread)??;
         Ok(freed.saturating_add(self.collect().await?))
@@ -329,6 +333,16 @@ impl Store {
         let mut segments = lock(&self.inner.segments);
         segments.append(kind, payload)?;
         Ok(segments.sync()?)
+    }
+
+    /// Tells that what is here of a version's dataset changed.
+    fn tell_of(&self, manifest: &ManifestId) -> Result<(), StoreError> {
+        let record = self.manifest_of(manifest)?;
+        if let Some(dataset) = record.and_then(|record| record.record().dataset_id()) {
+            // Nobody may be listening.
+            let _ = self.inner.changes.send(CatalogueChange::Dataset(dataset));
+        }
+        Ok(())
     }
 
     /// Notes that the index holds all that the segments hold.
