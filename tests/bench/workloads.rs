@@ -6,6 +6,7 @@ mod link;
 mod memory;
 mod publish;
 mod reads;
+mod search;
 mod swarm;
 mod trees;
 mod versions;
@@ -52,6 +53,7 @@ const ALL: &[(&str, Run)] = &[
     ("R5", reads::one_column),
     ("C1", catalogue::kept_alive),
     ("C2", catalogue::spread),
+    ("Q1", search::million),
 ];
 
 /// Their names.
