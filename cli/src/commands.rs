@@ -23,6 +23,7 @@ pub mod versions;
 use std::path::PathBuf;
 
 use opendag_node::ops::{LinkRequest, MountRequest, Operation};
+use opendag_protocol::exchange::Encoding;
 
 use crate::{args::Command, error::CliError};
 
@@ -32,7 +33,7 @@ pub enum Task {
     /// One operation of a node.
     Operation(Operation),
     /// The records of a version, or a receipt, written to a file or standard output.
-    Export(Operation, Option<PathBuf>),
+    Export(Operation, Written, Option<PathBuf>),
     /// A mount, until it is ended.
     Mount(MountRequest),
     /// A daemon, until it is stopped.
@@ -43,6 +44,15 @@ pub enum Task {
     Completions(clap_complete::Shell),
     /// Manual pages, to standard output or into a folder.
     Man(Option<PathBuf>),
+}
+
+/// How an export is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// As the node gives it.
+    AsItIs,
+    /// In an exchange format.
+    In(Encoding),
 }
 
 pub use testnet::TestnetCommand;

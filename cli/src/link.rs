@@ -7,6 +7,7 @@ use std::{
 };
 
 use opendag_node::export;
+use opendag_protocol::exchange;
 
 use crate::error::CliError;
 
@@ -53,7 +54,10 @@ fn is_manifest_file(path: &Path) -> bool {
     let mut beginning = Vec::new();
     let read = File::open(path).and_then(|file| file.take(SNIFF_BYTES).read_to_end(&mut beginning));
     // A file that cannot be read is left to the node, which says why.
-    read.is_err() || export::looks_like(&beginning) || path.components().count() > 1
+    read.is_err()
+        || export::looks_like(&beginning)
+        || exchange::looks_like(&beginning)
+        || path.components().count() > 1
 }
 
 #[cfg(test)]

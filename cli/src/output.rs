@@ -87,10 +87,10 @@ impl Output {
         }
     }
 
-    /// Prints a text that is the result itself, such as completions, whatever `--json` says.
-    pub fn document(&self, text: &str) {
+    /// Prints what is the result itself, such as completions, whatever `--json` says.
+    pub fn document(&self, content: impl AsRef<[u8]>) {
         self.end_progress();
-        write_out(text);
+        write_bytes(content.as_ref());
     }
 
     /// Tells what goes on, unless `--quiet`.
@@ -144,8 +144,12 @@ impl Output {
 
 /// Writes to standard output. An error means that nobody reads it.
 fn write_out(text: &str) {
+    write_bytes(text.as_bytes());
+}
+
+fn write_bytes(bytes: &[u8]) {
     let mut out = io::stdout().lock();
-    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+    drop(out.write_all(bytes).and_then(|()| out.flush()));
 }
 
 /// Writes to standard error. An error means that nobody reads it.

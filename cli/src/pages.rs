@@ -10,7 +10,7 @@ use crate::{args::Cli, error::CliError, output::Output};
 pub(crate) fn completions(shell: clap_complete::Shell, output: &Output) -> Result<(), CliError> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "opendag", &mut text);
-    output.document(&String::from_utf8_lossy(&text));
+    output.document(&text);
     Ok(())
 }
 
@@ -20,7 +20,7 @@ pub(crate) fn man(dir: Option<&Path>, output: &Output) -> Result<(), CliError> {
         let mut text = Vec::new();
         let rendered = clap_mangen::Man::new(Cli::command()).render(&mut text);
         rendered.map_err(|error| CliError::failed("The manual page cannot be made", &error))?;
-        output.document(&String::from_utf8_lossy(&text));
+        output.document(&text);
         return Ok(());
     };
     let written =

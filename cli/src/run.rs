@@ -12,8 +12,18 @@ use opendag_node::{
 use tokio::sync::mpsc;
 
 use crate::{
-    args::Cli, backend::Backend, commands::Task, daemon, error::CliError, link::absolute_path,
-    mount, output::Output, pages, settings::Settings, signals::Signals, testnet,
+    args::Cli,
+    backend::Backend,
+    commands::{Task, Written},
+    daemon,
+    error::CliError,
+    link::absolute_path,
+    mount,
+    output::Output,
+    pages,
+    settings::Settings,
+    signals::Signals,
+    testnet,
 };
 
 /// Events that wait until they are printed.
@@ -48,9 +58,9 @@ async fn dispatch(task: Task, settings: Settings, output: &Output) -> Result<(),
             operate(operation, &settings, output, None).await?;
             Ok(())
         }
-        Task::Export(operation, file) => {
+        Task::Export(operation, written, file) => {
             let file = file.as_deref().map(absolute_path).transpose()?;
-            operate(operation, &settings, output, Some(file)).await
+            operate(operation, &settings, output, Some((written, file))).await
         }
         Task::Mount(request) => mount::run(request, &settings, output).await,
         Task::Daemon(task) => daemon::run(&task, settings, output).await,
@@ -60,7 +70,7 @@ async fn dispatch(task: Task, settings: Settings, output: &Output) -> Result<(),
 }
 
 /// Where an export goes: the outer `None` prints events as they are.
-pub(crate) type ExportTo = Option<Option<PathBuf>>;
+pub(crate) type ExportTo = Option<(Written, Option<PathBuf>)>;
 
 async fn operate(
     operation: Operation,
@@ -94,18 +104,21 @@ pub(crate) async fn print(
 ) -> Result<(), CliError> {
     let mut outcome = None;
     while let Some(event) = events.recv().await {
-        match (exported(&event), export_to) {
-            (Some(text), Some(to)) => {
-                match to {
-                    Some(file) => {
-                        write_new(file, &text)?;
-                        output.note(&format!("Written to {}.", file.display()));
-                    }
-                    None => output.document(&text),
-                }
+        let exported = match export_to {
+            Some((written, to)) => exported(&event, *written)?.map(|bytes| (bytes, to)),
+            None => None,
+        };
+        match exported {
+            Some((bytes, Some(file))) => {
+                write_new(file, &bytes)?;
+                output.note(&format!("Written to {}.", file.display()));
                 outcome = Some(Ok(()));
             }
-            _ => {
+            Some((bytes, None)) => {
+                output.document(&bytes);
+                outcome = Some(Ok(()));
+            }
+            None => {
                 output.event(&event);
                 outcome = end(&event).or(outcome);
             }
@@ -120,17 +133,22 @@ pub(crate) async fn print(
 }
 
 /// What an event has for a file.
-fn exported(event: &Event) -> Option<String> {
-    if let Event::Exported { records, .. } = event {
-        return Some(export::to_text(records));
-    }
-    if let Event::Receipt(info) = event {
-        return info.text.clone();
-    }
-    let Event::Described { document, .. } = event else {
-        return None;
+fn exported(event: &Event, written: Written) -> Result<Option<Vec<u8>>, CliError> {
+    let text = match (event, written) {
+        (Event::Exported { records, blobs, .. }, Written::In(encoding)) => {
+            let written = export::exchanged(records, blobs, encoding);
+            let failed = |error| CliError::failed("The version cannot be exported", &error);
+            return written.map(Some).map_err(failed);
+        }
+        (Event::Exported { records, .. }, Written::AsItIs) => export::to_text(records),
+        (Event::Described { document, .. }, _) => format!("{document}\n"),
+        (Event::Receipt(info), _) => match &info.text {
+            Some(text) => text.clone(),
+            None => return Ok(None),
+        },
+        _ => return Ok(None),
     };
-    Some(format!("{document}\n"))
+    Ok(Some(text.into_bytes()))
 }
 
 /// How an operation ends with `event`; `None`: it goes on.
@@ -168,6 +186,7 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
         | Event::Restored { .. }
         | Event::Receipt(_)
         | Event::Exported { .. }
+        | Event::Imported(_)
         | Event::Described { .. }
         | Event::Changed { .. }
         | Event::Rotated { .. }
@@ -187,14 +206,14 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
     }
 }
 
-fn write_new(file: &Path, text: &str) -> Result<(), CliError> {
+fn write_new(file: &Path, bytes: &[u8]) -> Result<(), CliError> {
     use std::io::Write as _;
     let written = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .open(file)
         .and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
+            file.write_all(bytes)?;
             file.sync_all()
         });
     written.map_err(|error| {

@@ -7,12 +7,14 @@ use std::{
     time::Duration,
 };
 
-use opendag_protocol::{RecordId, Timestamp, record::SignedRecord, table::FileEntry};
+use opendag_protocol::{
+    RecordId, Timestamp,
+    table::{FileEntry, TableIndex},
+};
 use tokio::time::timeout;
 
 use crate::{
     croissant::{self, Urls},
-    export,
     fault::Fault,
     fetch::{
         FetchError,
@@ -233,6 +235,18 @@ pub(crate) async fn table_of(
     Ok(wanted.map_err(|_| InspectError::NoTable(within))??)
 }
 
+/// The index of a version's file table, with all of its pages and the card in the store: those that are not
+/// here come from its swarm.
+pub(crate) async fn described(
+    shared: &Arc<Shared>,
+    (version, wish): (&Version, &Wish),
+    timeout_ms: Option<u64>,
+) -> Result<TableIndex, InspectError> {
+    let all = Selection::new(&[], &[]).map_err(FetchError::from)?;
+    table_of(shared, (version, wish), &all, timeout_ms).await?;
+    Ok(shared.store.table(version.manifest()).await?)
+}
+
 /// Tells that the owners' word on the newest version has expired, if that is what was asked for.
 pub(crate) async fn warn_if_expired(version: &Version, wish: &Wish, report: &Reporter) {
     if wish.id == version.id.into() {
@@ -250,27 +264,6 @@ pub(crate) fn file_info(entry: &FileEntry) -> FileInfo {
         size: entry.size(),
         blake3: entry.hash(),
     }
-}
-
-/// The records of a version as a file carries them.
-pub(crate) async fn export(
-    shared: &Arc<Shared>,
-    request: &LinkRequest,
-    report: &Reporter,
-) -> Result<Event, InspectError> {
-    let (version, _) = version(shared, request, report).await?;
-    let mut records: Vec<&SignedRecord> = version.state.owners().records().collect();
-    records.push(&version.record);
-    records.extend(version.state.newest_record());
-    let records = records
-        .into_iter()
-        .map(|record| export::encode_record(record.bytes()))
-        .collect();
-    Ok(Event::Exported {
-        manifest: version.id,
-        name: version.name(),
-        records,
-    })
 }
 
 /// The version in the vocabulary of Croissant.

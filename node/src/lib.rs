@@ -4,6 +4,7 @@ mod aliases;
 mod announce;
 pub mod api;
 mod ask;
+mod carry;
 mod catalogue;
 mod compare;
 pub mod config;

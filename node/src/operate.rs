@@ -6,7 +6,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    aliases, compare,
+    aliases, carry, compare,
     fault::{self, Fault},
     fetch, gateway, inspect, keep, lineage, lock, mount,
     node::{Node, Shared},
@@ -64,6 +64,7 @@ macro_rules! failures {
 
 failures!(
     aliases::AliasesError,
+    carry::CarryError,
     fetch::FetchError,
     gateway::NoListener,
     publish::PublishError,
@@ -126,7 +127,8 @@ async fn carry_out(
         Operation::Diff(request) => compare::diff(shared, &request, report).await?,
         Operation::Review(request) => reviews::review(shared, &request, report).await?,
         Operation::Search(request) => search::search(shared, &request, report).await?,
-        Operation::Export(request) => inspect::export(shared, &request, report).await?,
+        Operation::Export(request) => carry::export(shared, &request, report).await?,
+        Operation::Import(request) => carry::import(shared, &request).await?,
         Operation::Describe(request) => inspect::describe(shared, &request, report).await?,
         Operation::Verify(request) => {
             let _running = shared.running.begin("verify".to_owned());

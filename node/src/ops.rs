@@ -8,6 +8,7 @@
 //! The API's OpenAPI document is made from these types: a variant is a path or an event there, and doc
 //! comments are its words. After a change `specs/openapi.json` is written anew, as its test says.
 
+mod carry;
 mod diff;
 mod draft;
 mod event;
@@ -22,6 +23,7 @@ mod search;
 
 use std::future::Future;
 
+pub use carry::{ExportRequest, ImportRequest, ImportedInfo};
 pub use diff::{DiffBytes, DiffInfo, MovedFile, SchemaDiff, SchemaFit};
 pub use draft::{
     DraftInfo, DraftKind, DraftVersion, MissingInfo, OwnerRecordInfo, OwnerSet, OwnersInfo,
@@ -115,8 +117,10 @@ pub enum Operation {
     Sign(SignRequest),
     /// See [`FinishRequest`].
     Finish(FinishRequest),
-    /// The records of a version, to be carried as a file: [`Event::Exported`].
-    Export(LinkRequest),
+    /// See [`ExportRequest`].
+    Export(ExportRequest),
+    /// See [`ImportRequest`].
+    Import(ImportRequest),
     /// See [`DescribeRequest`].
     Describe(DescribeRequest),
     /// All local publisher keys: [`Event::Keys`].

@@ -4,7 +4,7 @@ pub(crate) mod history;
 mod search;
 mod wish;
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use opendag_protocol::{
     DatasetId, ManifestId, RecordId, Timestamp,
@@ -18,7 +18,7 @@ pub(crate) use self::{
     wish::{Asked, Wish},
 };
 use crate::{
-    export,
+    carry::CarryError,
     fault::Fault,
     net::Net,
     node::Shared,
@@ -71,30 +71,9 @@ pub(crate) enum ResolveError {
         /// Which versions, a line each.
         ids: String,
     },
-    /// The exported manifest cannot be read.
-    #[error("cannot read {path}: {source}", path = path.display())]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The file is no exported manifest.
-    #[error("{path}: {source}", path = path.display())]
-    Export {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: export::ExportError,
-    },
-    /// The records of an exported manifest are not valid.
-    #[error("{path} is refused: {reason}", path = path.display())]
-    Refused {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
+    /// An exported manifest cannot be read, or is refused.
+    #[error(transparent)]
+    File(#[from] Box<CarryError>),
     /// The address of a peer does not parse.
     #[error(
         "\"{0}\" is not the address of a peer; one looks like /ip4/203.0.113.7/tcp/4421/p2p/12D3KooW…"
@@ -134,8 +113,7 @@ impl ResolveError {
             | Self::SeveralVersions { .. }
             | Self::NotAnAddress(_)
             | Self::OtherRecord(_) => Fault::Input,
-            Self::Read { .. } | Self::Export { .. } => Fault::Input,
-            Self::Refused { .. } => Fault::Refused,
+            Self::File(error) => error.fault(),
             Self::NotFound { .. } | Self::NotHere(_) | Self::NoVersion { .. } => Fault::NotFound,
             Self::Stopped | Self::Store(_) => Fault::Local,
         }

@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod cbor;
 pub mod chunkmap;
 pub mod draft;
+pub mod exchange;
 pub mod fault;
 pub mod fetch;
 pub mod http;

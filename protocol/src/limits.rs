@@ -119,6 +119,15 @@ pub const RECEIPT_BYTES_MAX: usize = 64 * 1024;
 /// Globs in each list of a receipt.
 pub const RECEIPT_GLOBS_MAX: usize = 256;
 
+/// A document of the exchange formats: with blobs of [`EXCHANGE_BLOBS_BYTES_MAX`] in base64, it is read whole.
+pub const EXCHANGE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Description blobs in such a document: a file table of some 100,000 files; larger ones come from peers.
+pub const EXCHANGE_BLOBS_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Nesting of elements in such a document as XML: ours needs 4.
+pub const EXCHANGE_XML_DEPTH_MAX: usize = 8;
+
 /// Names that are offered for a revision that nothing is called: what the eye takes in at once.
 pub const REVISION_HINTS_MAX: usize = 5;
 

@@ -179,5 +179,16 @@ pub(crate) fn envelope_by(payload: &[u8], numbers: &[u8]) -> Vec<u8> {
     cbor::to_vec(&envelope).unwrap()
 }
 
+/// An error with its causes, as a user reads it.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    text
+}
+
 mod reviews;
 mod vectors;

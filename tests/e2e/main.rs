@@ -30,6 +30,8 @@ mod discover;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod exchange;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod forks;

@@ -10,7 +10,7 @@ fn parse(line: &str) -> Result<Cli, clap::Error> {
 
 fn operation(line: &str) -> Operation {
     match Task::try_from(parse(line).unwrap().command).unwrap() {
-        Task::Operation(operation) | Task::Export(operation, _) => operation,
+        Task::Operation(operation) | Task::Export(operation, ..) => operation,
         other => panic!("{line} became {other:?}"),
     }
 }

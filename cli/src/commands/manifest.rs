@@ -1,18 +1,21 @@
-//! `manifest`: the signed records of a version, or its description, as a file.
+//! `manifest`: the signed records of a version, or its description, as a file, and back.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use opendag_node::ops::{DescribeRequest, Operation};
+use opendag_node::ops::{DescribeRequest, ExportRequest, ImportRequest, Operation};
+use opendag_protocol::exchange::Encoding;
 
-use super::{Task, fetch::SourceArgs, versions::about};
-use crate::error::CliError;
+use super::{Task, Written, fetch::SourceArgs, versions::about};
+use crate::{error::CliError, link::absolute_path};
 
 /// The commands below `manifest`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ManifestCommand {
     /// Write the signed records of a version to a file that `fetch` takes as a link, or describe it in Croissant
     Export(ExportArgs),
+    /// Take in an exported manifest, after all of its signatures were checked
+    Import(ImportArgs),
 }
 
 /// Arguments of `manifest export`.
@@ -26,6 +29,9 @@ pub struct ExportArgs {
     /// What to write
     #[arg(long, value_enum, default_value_t = Format::Records)]
     pub format: Format,
+    /// With the file table and the card, for JSON, XML and Protobuf
+    #[arg(long)]
+    pub files: bool,
     /// Gateway where a Croissant description says that the files are [default: beside the description]
     #[arg(long, value_name = "URL")]
     pub gateway: Option<String>,
@@ -39,27 +45,69 @@ pub struct ExportArgs {
 pub enum Format {
     /// The signed records
     Records,
+    /// The signed records field by field, as JSON
+    Json,
+    /// The same as XML
+    Xml,
+    /// The same as Protocol Buffers
+    Protobuf,
     /// A description in Croissant 1.1 (JSON-LD) by which programs load the data
     Croissant,
 }
 
+/// Arguments of `manifest import`.
+#[derive(Clone, Debug, Args)]
+pub struct ImportArgs {
+    /// File that `manifest export` wrote: records, JSON, XML or Protobuf
+    pub file: PathBuf,
+}
+
 impl ManifestCommand {
     pub(super) fn task(self) -> Result<Task, CliError> {
-        let Self::Export(args) = self;
-        let about = about(args.link, args.source)?;
-        let operation = match args.format {
-            Format::Records if args.gateway.is_some() => {
-                let message = "--gateway is for --format croissant.";
-                return Err(CliError::Input(message.to_owned()));
-            }
-            Format::Records => Operation::Export(about),
+        match self {
+            Self::Export(args) => args.task(),
+            Self::Import(args) => Ok(Task::Operation(Operation::Import(ImportRequest {
+                file: absolute_path(&args.file)?,
+            }))),
+        }
+    }
+}
+
+impl ExportArgs {
+    fn task(self) -> Result<Task, CliError> {
+        let encoding = match self.format {
+            Format::Records | Format::Croissant => None,
+            Format::Json => Some(Encoding::Json),
+            Format::Xml => Some(Encoding::Xml),
+            Format::Protobuf => Some(Encoding::Protobuf),
+        };
+        let refused = |message: &str| Err(CliError::Input(message.to_owned()));
+        if self.gateway.is_some() && self.format != Format::Croissant {
+            return refused("--gateway is for --format croissant.");
+        }
+        if self.files && encoding.is_none() {
+            return refused("--files is for --format json, xml or protobuf.");
+        }
+        let about = about(self.link, self.source)?;
+        let link = about.link.unwrap_or_default();
+        let operation = match self.format {
             Format::Croissant => Operation::Describe(DescribeRequest {
-                link: about.link.unwrap_or_default(),
+                link,
                 peers: about.peers,
                 timeout_ms: about.timeout_ms,
-                gateway: args.gateway,
+                gateway: self.gateway,
             }),
+            Format::Records | Format::Json | Format::Xml | Format::Protobuf => {
+                Operation::Export(ExportRequest {
+                    link,
+                    peers: about.peers,
+                    timeout_ms: about.timeout_ms,
+                    newest: about.newest,
+                    files: self.files,
+                })
+            }
         };
-        Ok(Task::Export(operation, args.output))
+        let written = encoding.map_or(Written::AsItIs, Written::In);
+        Ok(Task::Export(operation, written, self.output))
     }
 }

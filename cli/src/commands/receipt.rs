@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use opendag_node::ops::{Operation, ReceiptRequest};
 
-use super::Task;
+use super::{Task, Written};
 use crate::{error::CliError, link::resolve};
 
 /// Arguments of `receipt`.
@@ -27,6 +27,10 @@ impl ReceiptArgs {
             link: resolve(self.link)?,
             key: self.key,
         };
-        Ok(Task::Export(Operation::Receipt(request), self.output))
+        Ok(Task::Export(
+            Operation::Receipt(request),
+            Written::AsItIs,
+            self.output,
+        ))
     }
 }

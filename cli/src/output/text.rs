@@ -76,6 +76,7 @@ pub(super) fn of(event: &Event) -> String {
         Event::Exported { records, .. } => {
             lines.add(format_args!("{} records", records.len()));
         }
+        Event::Imported(info) => version::imported(&mut lines, info),
         Event::Described { manifest, .. } => {
             lines.add(format_args!("Description of {manifest}"));
         }

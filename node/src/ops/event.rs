@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DiffInfo, DraftInfo, ForkInfo, FoundInfo, LicenseHint, LineageInfo, LockedInfo, OwnersInfo,
-    PinInfo, PinnedBy, ReceiptInfo, ReviewInfo, ReviewsInfo, Shell,
+    DiffInfo, DraftInfo, ForkInfo, FoundInfo, ImportedInfo, LicenseHint, LineageInfo, LockedInfo,
+    OwnersInfo, PinInfo, PinnedBy, ReceiptInfo, ReviewInfo, ReviewsInfo, Shell,
 };
 
 /// How far a long operation is.
@@ -378,7 +378,13 @@ pub enum Event {
         name: String,
         /// Signed records as base64 text: what [`crate::export`] puts into a file.
         records: Vec<String>,
+        /// Blobs that describe the version, as base64 text, if they were asked for: the index and the pages
+        /// of its file table, its card, its Croissant.
+        #[serde(default)]
+        blobs: Vec<String>,
     },
+    /// What a file carries is known here now.
+    Imported(Box<ImportedInfo>),
     /// A version in the vocabulary of Croissant.
     Described {
         /// The version.

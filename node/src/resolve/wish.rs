@@ -1,23 +1,16 @@
 //! What a user typed: a link, an id, an exported manifest or a known name, with a revision or without.
 
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use opendag_protocol::{
     DatasetId, RecordId,
     link::Link,
-    record::{Record, SignedRecord},
     revision::{self, Meaning, Revision},
 };
 use tokio::time::Instant;
 
 use super::{ResolveError, history, resolve};
-use crate::{export, fault::with_causes, find::PeerHint, net::Net, node::Shared, report::Reporter};
+use crate::{carry, find::PeerHint, net::Net, node::Shared, report::Reporter};
 
 /// What a user means: a dataset, or a version by its id.
 #[derive(Clone, Debug)]
@@ -225,34 +218,9 @@ fn is_here(shared: &Shared, dataset: &DatasetId) -> Result<bool, ResolveError> {
     Ok(false)
 }
 
-/// Stores the records of an exported manifest; its version is the last manifest in it.
+/// Stores the records of an exported manifest, and answers which version it carries. Blocks.
 fn exported(shared: &Shared, path: &Path) -> Result<RecordId, ResolveError> {
-    let read = |source| ResolveError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let refused = |reason: String| ResolveError::Refused {
-        path: PathBuf::from(path),
-        reason,
-    };
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(read)?;
-    file.take(export::EXPORT_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(read)?;
-    let records = export::parse(&bytes).map_err(|source| ResolveError::Export {
-        path: path.to_owned(),
-        source,
-    })?;
-    let mut version = None;
-    for bytes in records {
-        let record = SignedRecord::decode(&bytes).map_err(|error| refused(with_causes(&error)))?;
-        shared
-            .learn(&record)
-            .map_err(|error| refused(with_causes(&error)))?;
-        if matches!(record.record(), Record::Manifest(_)) {
-            version = Some(record.id());
-        }
-    }
-    version.ok_or_else(|| refused("it has no manifest".to_owned()))
+    let carried = carry::read(path).map_err(Box::new)?;
+    carry::learn(shared, &carried).map_err(|error| Box::new(error.into()))?;
+    Ok(carried.manifest().id().into())
 }

@@ -136,6 +136,13 @@ impl SignedRecord {
         self.signatures.iter().map(|(key, _)| *key)
     }
 
+    /// The signatures with their keys, as the envelope has them.
+    pub(crate) fn signature_bytes(&self) -> impl Iterator<Item = (&[u8; 32], &[u8; 64])> + '_ {
+        self.signatures
+            .iter()
+            .map(|(key, signature)| (key.as_bytes(), signature.as_bytes()))
+    }
+
     /// What it says, if it is a `dataset` record.
     #[must_use]
     pub fn as_dataset(&self) -> Option<&Dataset> {
@@ -225,13 +232,24 @@ pub(super) fn seal(
     payload: &[u8],
     signatures: &[(PublicKey, Signature)],
 ) -> Result<Vec<u8>, RecordError> {
-    let entry = |(key, signature): &(PublicKey, Signature)| EnvelopeSignature {
-        key: ByteArray::new(*key.as_bytes()),
-        signature: ByteArray::new(*signature.as_bytes()),
+    let parts = signatures
+        .iter()
+        .map(|(key, signature)| (*key.as_bytes(), *signature.as_bytes()));
+    seal_parts(ByteBuf::from(payload), parts)
+}
+
+/// The envelope of a payload and of what is said to be keys and signatures.
+pub(crate) fn seal_parts(
+    payload: ByteBuf,
+    signatures: impl IntoIterator<Item = ([u8; 32], [u8; 64])>,
+) -> Result<Vec<u8>, RecordError> {
+    let entry = |(key, signature)| EnvelopeSignature {
+        key: ByteArray::new(key),
+        signature: ByteArray::new(signature),
     };
     let envelope = Envelope {
-        payload: ByteBuf::from(payload),
-        signatures: signatures.iter().map(entry).collect(),
+        payload,
+        signatures: signatures.into_iter().map(entry).collect(),
     };
     cbor::to_vec(&envelope).map_err(RecordError::Envelope)
 }

@@ -3,7 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use indicatif::HumanBytes;
-use opendag_node::ops::{ForkInfo, HeadInfo, LicenseFit, PinnedBy, PlaceInfo, VersionInfo};
+use opendag_node::ops::{
+    ForkInfo, HeadInfo, ImportedInfo, LicenseFit, PinnedBy, PlaceInfo, VersionInfo,
+};
 use opendag_protocol::{ManifestId, Timestamp, catalogue::EquivocationKind};
 
 use super::{Lines, escape, path, review};
@@ -79,6 +81,34 @@ fn version(lines: &mut Lines, info: &VersionInfo) {
         review::all(lines, reviews);
     }
     warnings(lines, info);
+}
+
+/// A version that a file carried.
+pub(super) fn imported(lines: &mut Lines, info: &ImportedInfo) {
+    let what = match info.new {
+        true => "Imported",
+        false => "Known already:",
+    };
+    lines.add(format_args!(
+        "{what} {}, version {}: all signatures hold.",
+        escape(&info.name),
+        info.sequence
+    ));
+    lines.field("Version", Some(&info.manifest.to_string()));
+    lines.field("Label", info.label.as_deref());
+    lines.field("Title", info.title.as_deref());
+    lines.field("Licence", info.license.as_deref());
+    lines.add(format_args!(
+        "{:<12} {}, {}; their list came {}",
+        "Files",
+        info.files,
+        HumanBytes(info.bytes),
+        match info.table {
+            true => "with the file",
+            false => "not with the file, so a peer has to give it",
+        }
+    ));
+    lines.field("Link", Some(&info.link));
 }
 
 /// How fresh it is what is known of a dataset.
