@@ -9,7 +9,7 @@ use crate::commands::{
     daemon::DaemonArgs,
     env::EnvArgs,
     fetch::{FetchArgs, MirrorArgs},
-    keep::{LinkArg, PinArgs, RmArgs, VerifyArgs},
+    keep::{GcArgs, LinkArg, PinArgs, RmArgs, VerifyArgs},
     key::KeyCommand,
     lineage::LineageArgs,
     lock::LockArgs,
@@ -136,7 +136,7 @@ pub enum Command {
     /// Let a version go and free what only it needs
     Rm(RmArgs),
     /// Free what is not kept
-    Gc,
+    Gc(GcArgs),
     /// List, make, export, import and rotate publisher keys
     #[command(subcommand)]
     Key(KeyCommand),

@@ -22,7 +22,7 @@ pub mod versions;
 
 use std::path::PathBuf;
 
-use opendag_node::ops::{LinkRequest, MountRequest, Operation};
+use opendag_node::ops::{GcRequest, LinkRequest, MountRequest, Operation};
 use opendag_protocol::exchange::Encoding;
 
 use crate::{args::Command, error::CliError};
@@ -86,7 +86,7 @@ impl TryFrom<Command> for Task {
             Command::Verify(args) => args.operation()?,
             Command::Unpin(args) => Operation::Unpin(args.request()?),
             Command::Rm(args) => Operation::Rm(args.request()?),
-            Command::Gc => Operation::Gc,
+            Command::Gc(args) => Operation::Gc(GcRequest { plan: args.plan }),
             Command::Key(command) => command.operation()?,
             Command::Alias(command) => command.operation(),
             Command::Id => Operation::Id,

@@ -197,6 +197,7 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
         | Event::Draft(_)
         | Event::Keys { .. }
         | Event::Aliases { .. }
+        | Event::Freed(_)
         | Event::Pins { .. }
         | Event::Id { .. }
         | Event::Peers { .. }

@@ -44,7 +44,7 @@ pub use request::{
     OwnersChange, OwnersRequest, PublishRequest, RotateRequest, Shell, SignRequest, UnmountRequest,
     VerifyRequest,
 };
-pub use retain::{PinInfo, PinnedBy};
+pub use retain::{FreedInfo, FreedVersion, FreedWhy, GcRequest, PinInfo, PinnedBy};
 pub use review::{ReviewInfo, ReviewRequest, ReviewsInfo};
 use schemars::JsonSchema;
 pub use search::{FoundInfo, SearchRequest};
@@ -105,8 +105,8 @@ pub enum Operation {
     Unpin(LinkRequest),
     /// Let go and free what only this one needs. [`Event::Changed`].
     Rm(LinkRequest),
-    /// Free what is not kept. [`Event::Changed`].
-    Gc,
+    /// See [`GcRequest`].
+    Gc(GcRequest),
     /// See [`RotateRequest`].
     Rotate(RotateRequest),
     /// See [`OwnersRequest`].

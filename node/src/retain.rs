@@ -4,8 +4,10 @@
 //! here or come, whatever else asks for their room.
 
 mod free;
+mod holds;
 mod pin;
 
+use self::holds::Holds;
 pub(crate) use self::{
     free::{gc, rm, unpin},
     pin::{keep_places, pin, pins},

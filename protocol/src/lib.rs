@@ -27,6 +27,7 @@ pub mod path;
 pub mod rate;
 pub mod receipt;
 pub mod record;
+pub mod retain;
 pub mod revision;
 pub mod schema;
 pub mod score;

@@ -45,7 +45,30 @@ fn p1_what_is_pinned_stays_until_it_is_unpinned() -> Result<()> {
     )?;
     // The index is not the truth.
     fs::remove_dir_all(node.data_dir().join("index"))?;
-    node.run(["gc"])?.ok()?;
+    let planned = node.run(["gc", "--plan"])?.ok()?.event("freed")?;
+    ensure!(versions_here(&node)?.len() == 2, "a plan touched something");
+    let freed = node.run(["gc"])?.ok()?.event("freed")?;
+    ensure!(
+        planned["planned"] == true && freed["planned"] == false,
+        "{planned} {freed}"
+    );
+    for field in ["versions", "bytes", "outboard_bytes", "description_bytes"] {
+        ensure!(planned[field] == freed[field], "{planned} {freed}");
+    }
+    let gone = &freed["versions"][0];
+    ensure!(
+        gone["name"] == "other" && gone["why"] == "let_go" && gone["files_stay"] == false,
+        "{freed}"
+    );
+    ensure!(
+        gone["bytes"] == 2 * MIB && freed["outboard_bytes"] != 0,
+        "{freed}"
+    );
+    let again = node.run(["gc"])?.ok()?.event("freed")?;
+    ensure!(
+        again["bytes"] == 0 && again["versions"] == Value::Array(vec![]),
+        "{again}"
+    );
     let here = versions_here(&node)?;
     ensure!(here.len() == 1, "{here:?}");
     ensure!(

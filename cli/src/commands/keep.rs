@@ -1,4 +1,4 @@
-//! `verify`, `pin`, `unpin`, `rm`: what is kept here, and how well.
+//! `verify`, `pin`, `unpin`, `rm`, `gc`: what is kept here, and how well.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -51,6 +51,14 @@ impl RmArgs {
     pub(super) fn request(self) -> Result<LinkRequest, CliError> {
         local(self.link)
     }
+}
+
+/// Arguments of `gc`.
+#[derive(Clone, Debug, Args)]
+pub struct GcArgs {
+    /// Only show what would be freed, and why
+    #[arg(long)]
+    pub plan: bool,
 }
 
 /// Arguments of `verify`.

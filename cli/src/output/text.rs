@@ -7,6 +7,7 @@ mod found;
 mod lineage;
 mod lock;
 mod node;
+mod retain;
 mod review;
 mod version;
 
@@ -57,6 +58,8 @@ pub(super) fn of(event: &Event) -> String {
                 lines.add(format_args!("Freed {}.", HumanBytes(*freed_bytes)));
             }
         }
+        Event::Freed(freed) => retain::freed(&mut lines, freed),
+        Event::Pins { pins } => retain::pins(&mut lines, pins),
         Event::Owners(owners) => draft::all_owners(&mut lines, owners),
         Event::Reviewed(review) => review::said(&mut lines, review),
         Event::Lineage(info) => lineage::lineage(&mut lines, info),
@@ -66,7 +69,6 @@ pub(super) fn of(event: &Event) -> String {
         Event::Rotated { .. }
         | Event::Keys { .. }
         | Event::Aliases { .. }
-        | Event::Pins { .. }
         | Event::Id { .. }
         | Event::Peers { .. }
         | Event::Status { .. }

@@ -17,7 +17,7 @@ use tokio::{
 use super::*;
 use crate::{
     metrics::Measure,
-    ops::{Event, KeyRequest, LinkRequest, Operate, Operation, Progress},
+    ops::{Event, GcRequest, KeyRequest, LinkRequest, Operate, Operation, Progress},
 };
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -52,7 +52,7 @@ impl Operate for Echo {
                     .await
                     .unwrap();
             }
-            Operation::Gc => {
+            Operation::Gc(_) => {
                 let _count = CountDrop(Arc::clone(&self.cancelled));
                 events
                     .send(Event::Progress(Progress::default()))
@@ -151,7 +151,11 @@ async fn dropping_the_client_cancels_the_operation() {
     let dir = tempfile::tempdir().unwrap();
     let (node, _server, client) = start(dir.path()).await;
     let (sender, mut events) = mpsc::channel(1);
-    let running = tokio::spawn(async move { client.run(Operation::Gc, sender).await });
+    let running = tokio::spawn(async move {
+        client
+            .run(Operation::Gc(GcRequest::default()), sender)
+            .await
+    });
     assert!(matches!(
         timeout(DEADLINE, events.recv()).await.unwrap(),
         Some(Event::Progress(_))

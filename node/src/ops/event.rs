@@ -7,8 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DiffInfo, DraftInfo, ForkInfo, FoundInfo, ImportedInfo, LicenseHint, LineageInfo, LockedInfo,
-    OwnersInfo, PinInfo, PinnedBy, ReceiptInfo, ReviewInfo, ReviewsInfo, Shell,
+    DiffInfo, DraftInfo, ForkInfo, FoundInfo, FreedInfo, ImportedInfo, LicenseHint, LineageInfo, LockedInfo, OwnersInfo, PinInfo, PinnedBy, ReceiptInfo, ReviewInfo, ReviewsInfo, Shell,
 };
 
 /// How far a long operation is.
@@ -399,6 +398,8 @@ pub enum Event {
         /// Bytes freed on disk.
         freed_bytes: u64,
     },
+    /// What was freed, or would be.
+    Freed(Box<FreedInfo>),
     /// What is pinned.
     Pins {
         /// Sorted by id.

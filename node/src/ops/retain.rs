@@ -1,6 +1,8 @@
 //! What stays on disk: what is asked, and how it is shown.
 
-use opendag_protocol::{ManifestId, RecordId};
+use std::path::PathBuf;
+
+use opendag_protocol::{DatasetId, ManifestId, RecordId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -25,4 +27,60 @@ pub enum PinnedBy {
     Version,
     /// Its dataset is pinned.
     Dataset,
+}
+
+/// Free what is not kept. Ends in [`super::Event::Freed`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GcRequest {
+    /// Only say what would be freed.
+    pub plan: bool,
+}
+
+/// What was freed, or would be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FreedInfo {
+    /// True if nothing was touched.
+    pub planned: bool,
+    /// Versions that are here no longer.
+    pub versions: Vec<FreedVersion>,
+    /// Bytes of hash trees of files that lie nowhere else.
+    pub outboard_bytes: u64,
+    /// Bytes of descriptions that no other version needs.
+    pub description_bytes: u64,
+    /// Bytes of all of it.
+    pub bytes: u64,
+}
+
+/// A version that is let go in one place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FreedVersion {
+    /// The version.
+    pub manifest: ManifestId,
+    /// Its dataset, if its records are here.
+    pub dataset: Option<DatasetId>,
+    /// The dataset's name.
+    pub name: Option<String>,
+    /// Number of the version.
+    pub sequence: Option<u64>,
+    /// The folder.
+    pub path: PathBuf,
+    /// `published`, `copied`, `fetched` or `mirrored`.
+    pub kind: String,
+    /// True if the files are the user's: they stay, and are served no longer.
+    pub files_stay: bool,
+    /// Bytes of its files that are freed; those that another version shares stay.
+    pub bytes: u64,
+    /// Why it goes.
+    pub why: FreedWhy,
+}
+
+/// Why a version is let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FreedWhy {
+    /// Nothing holds it: it was unpinned, or nothing mirrors it any more.
+    LetGo,
+    /// The disk budget has no room for it.
+    NoRoom,
 }

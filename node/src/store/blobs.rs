@@ -11,6 +11,7 @@ use std::{
 };
 
 use futures::StreamExt;
+use iroh_blobs::api::blobs::BlobStatus;
 use iroh_blobs::store::{GcConfig, ProtectOutcome, fs::FsStore, fs::options::Options};
 use opendag_protocol::{BlobId, Hash, limits::DESCRIPTION_BLOB_BYTES_MAX};
 use tokio::sync::{Mutex, RwLock, mpsc, oneshot};
@@ -243,6 +244,26 @@ impl Blobs {
             count += 1;
         }
         Ok(count)
+    }
+
+    /// Bytes of all blobs but these.
+    pub(crate) async fn bytes_without(&self, live: &HashSet<Hash>) -> Result<u64, BlobError> {
+        let blobs = self.store.blobs();
+        let listed = blobs.list().stream().await;
+        let mut listed = std::pin::pin!(listed.map_err(BlobError::store("list the blobs"))?);
+        let mut sum = 0_u64;
+        while let Some(hash) = listed.next().await {
+            let hash = hash.map_err(BlobError::store("list the blobs"))?;
+            if live.contains(&Hash::from_bytes(*hash.as_bytes())) {
+                continue;
+            }
+            let status = blobs.status(hash).await;
+            let status = status.map_err(BlobError::store("look up a blob"))?;
+            if let BlobStatus::Complete { size } = status {
+                sum = sum.saturating_add(size);
+            }
+        }
+        Ok(sum)
     }
 
     /// Bytes of all blobs on disk. Blocks.

@@ -179,6 +179,18 @@ impl Locations {
         Ok(any)
     }
 
+    /// Shows each row, and what [`ShardLocation::encode`] made.
+    pub(crate) fn each(&self, mut show: impl FnMut(&Key, &[u8])) -> Result<(), IndexError> {
+        let state = self.read();
+        for row in state.all(0) {
+            match row {
+                Ok((key, value)) => show(&key, &value),
+                Err(error) => self.pass_over(error)?,
+            }
+        }
+        Ok(())
+    }
+
     /// Shows all rows of a shard, newer ones before those that they replace.
     fn visit(
         &self,

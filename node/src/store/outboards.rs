@@ -108,9 +108,14 @@ impl Outboards {
 
     /// Removes an outboard. Answers the bytes freed.
     pub(crate) fn remove(&self, hash: Hash) -> Result<u64, DiskError> {
-        let path = self.path(hash);
-        let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
-        Ok(if disk::remove_file(&path)? { bytes } else { 0 })
+        let bytes = self.bytes_of(hash);
+        let removed = disk::remove_file(&self.path(hash))?;
+        Ok(if removed { bytes } else { 0 })
+    }
+
+    /// Bytes of an outboard; 0 if there is none.
+    pub(crate) fn bytes_of(&self, hash: Hash) -> u64 {
+        std::fs::metadata(self.path(hash)).map_or(0, |metadata| metadata.len())
     }
 
     /// The hashes that have an outboard.

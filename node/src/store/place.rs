@@ -208,6 +208,11 @@ impl ShardLocation {
     }
 }
 
+/// How the keys of all locations of the shard begin.
+pub(crate) fn shard_of_key(key: &Key) -> &[u8] {
+    key.get(..KEY_HASH_BYTES).unwrap_or_default()
+}
+
 pub(crate) fn root_of_key(key: &Key) -> Option<RootId> {
     let (_, root) = key.split_first_chunk::<KEY_HASH_BYTES>()?;
     Some(RootId(*root.first_chunk()?))

@@ -21,6 +21,7 @@ use super::{
     index::Table,
     open::{Store, StoreError, lock},
     place::{Place, RootId, place_key},
+    removal::Links,
     segment::EntryKind,
 };
 use crate::disk;
@@ -173,7 +174,7 @@ impl Store {
             index.write_all(Table::Roots, [(root.0.to_vec(), None)])?;
             self.forget_hashed(root)?;
             if place.kind.is_ours() && self.is_copy(&place.root) {
-                freed = bytes_below(&place.root);
+                freed = Links::default().bytes_below(&place.root);
                 disk::remove_folder(&place.root)?;
             }
         }
@@ -182,7 +183,7 @@ impl Store {
     }
 
     /// Is it a folder right in the folder of copies? Nothing else is ever removed with its files.
-    fn is_copy(&self, root: &Path) -> bool {
+    pub(super) fn is_copy(&self, root: &Path) -> bool {
         let copies = self.inner.data_dir.copies_path();
         root.file_name().is_some() && root.parent() == Some(&copies)
     }
@@ -209,15 +210,16 @@ impl Store {
     async fn collect_blobs(&self) -> Result<u64, StoreError> {
         let before = self.inner.blobs.bytes_on_disk();
         let blobs = &self.inner.blobs;
-        blobs.retain(async || self.live_blobs().await).await?;
+        let live = async || self.live_blobs(&self.places()?).await;
+        blobs.retain(live).await?;
         Ok(before.saturating_sub(blobs.bytes_on_disk()))
     }
 
-    /// Description blobs that must stay.
-    async fn live_blobs(&self) -> Result<HashSet<Hash>, StoreError> {
+    /// Description blobs that must stay for these places.
+    pub(super) async fn live_blobs(&self, places: &[Place]) -> Result<HashSet<Hash>, StoreError> {
         let mut live = HashSet::new();
         let mut seen = HashSet::new();
-        for place in self.places()? {
+        for place in places {
             if !seen.insert(place.manifest) {
                 continue;
             }
@@ -351,16 +353,6 @@ impl Store {
         self.inner.index.set_covers(segments.position())?;
         Ok(self.inner.index.flush()?)
     }
-}
-
-fn bytes_below(folder: &Path) -> u64 {
-    walkdir::WalkDir::new(folder)
-        .into_iter()
-        .filter_map(Result::ok)
-        .filter_map(|entry| entry.metadata().ok())
-        .filter(std::fs::Metadata::is_file)
-        .map(|metadata| metadata.len())
-        .sum()
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! What a node says about itself, its keys and its peers.
 
-use opendag_node::ops::{Event, PeerInfo, PinInfo, Shell};
+use opendag_node::ops::{Event, PeerInfo, Shell};
 
 use super::{Lines, escape};
 
-/// The events of `key`, `alias`, `pin`, `id`, `peers`, `status`, `env` and `mount`; nothing for others.
+/// The events of `key`, `alias`, `id`, `peers`, `status`, `env` and `mount`; nothing for others.
 pub(super) fn say(lines: &mut Lines, event: &Event) {
     match event {
         Event::Rotated {
@@ -46,14 +46,6 @@ pub(super) fn say(lines: &mut Lines, event: &Event) {
                     escape(&alias.name),
                     escape(&alias.key)
                 ));
-            }
-        }
-        Event::Pins { pins } if pins.is_empty() => {
-            lines.add(format_args!("Nothing is pinned."));
-        }
-        Event::Pins { pins } => {
-            for pin in pins {
-                pin_line(lines, pin);
             }
         }
         Event::Id { peer, addresses } => {
@@ -103,19 +95,6 @@ pub(super) fn say(lines: &mut Lines, event: &Event) {
         }
         _ => {}
     }
-}
-
-fn pin_line(lines: &mut Lines, pin: &PinInfo) {
-    let name = escape(pin.name.as_deref().unwrap_or("(not known here)"));
-    let what = match pin.sequence {
-        Some(sequence) => format!(", version {sequence}"),
-        None => String::new(),
-    };
-    let here = match pin.here.len() {
-        0 => "nothing of it is here".to_owned(),
-        count => format!("{count} here"),
-    };
-    lines.add(format_args!("{}  {name}{what}: {here}", pin.id));
 }
 
 fn peer_line(lines: &mut Lines, peer: &PeerInfo) {
