@@ -9,7 +9,7 @@ use crate::commands::{
     daemon::DaemonArgs,
     env::EnvArgs,
     fetch::{FetchArgs, MirrorArgs},
-    keep::{GcArgs, LinkArg, PinArgs, RmArgs, VerifyArgs},
+    keep::{GcArgs, LinkArg, PinArgs, QuotaArgs, RmArgs, VerifyArgs},
     key::KeyCommand,
     lineage::LineageArgs,
     lock::LockArgs,
@@ -137,6 +137,8 @@ pub enum Command {
     Rm(RmArgs),
     /// Free what is not kept
     Gc(GcArgs),
+    /// Show what lies here, and how much may; set that
+    Quota(QuotaArgs),
     /// List, make, export, import and rotate publisher keys
     #[command(subcommand)]
     Key(KeyCommand),

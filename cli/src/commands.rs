@@ -86,6 +86,7 @@ impl TryFrom<Command> for Task {
             Command::Verify(args) => args.operation()?,
             Command::Unpin(args) => Operation::Unpin(args.request()?),
             Command::Rm(args) => Operation::Rm(args.request()?),
+            Command::Quota(args) => args.operation()?,
             Command::Gc(args) => Operation::Gc(GcRequest { plan: args.plan }),
             Command::Key(command) => command.operation()?,
             Command::Alias(command) => command.operation(),

@@ -198,6 +198,7 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
         | Event::Keys { .. }
         | Event::Aliases { .. }
         | Event::Freed(_)
+        | Event::Quota(_)
         | Event::Pins { .. }
         | Event::Id { .. }
         | Event::Peers { .. }

@@ -15,6 +15,7 @@
 //! gateway_cors_origins = ["https://app.example"]
 //! cache_limit = "20GB"
 //! catalogue_limit = "1GiB"
+//! quota = "500GB"
 //! ```
 
 use std::{
@@ -54,10 +55,10 @@ pub struct Config {
     #[serde(deserialize_with = "addresses")]
     pub bootstrap: Vec<Multiaddr>,
     /// Most bytes a second to all peers together; `None`: no cap.
-    #[serde(deserialize_with = "optional_rate")]
+    #[serde(deserialize_with = "optional_bytes")]
     pub upload_limit: Option<u64>,
     /// Most bytes a second from all peers together; `None`: no cap.
-    #[serde(deserialize_with = "optional_rate")]
+    #[serde(deserialize_with = "optional_bytes")]
     pub download_limit: Option<u64>,
     /// How long a head that this node signs is valid; it is signed again well before.
     #[serde(deserialize_with = "head_lifetime")]
@@ -81,6 +82,9 @@ pub struct Config {
     /// Most bytes of records: what is known of datasets, here or not, and statements.
     #[serde(deserialize_with = "bytes")]
     pub catalogue_limit: u64,
+    /// Most bytes of all that this node keeps, unless `opendag quota` said otherwise; `None`: no budget.
+    #[serde(deserialize_with = "optional_bytes")]
+    pub quota: Option<u64>,
 }
 
 impl Default for Config {
@@ -100,6 +104,7 @@ impl Default for Config {
             gateway_cors_origins: Vec::new(),
             cache_limit: CACHE_LIMIT,
             catalogue_limit: CATALOGUE_LIMIT,
+            quota: None,
         }
     }
 }
@@ -252,7 +257,7 @@ fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     parse_bytes(&text).map_err(de::Error::custom)
 }
 
-fn optional_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+fn optional_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_bytes(&text).map(Some).map_err(de::Error::custom)
 }

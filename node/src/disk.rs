@@ -18,6 +18,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 mod confined;
+mod link;
 mod walker;
 
 pub use confined::{Confined, Found, Replace};

@@ -7,6 +7,7 @@
 mod delta;
 mod error;
 mod job;
+mod links;
 mod local;
 pub(crate) mod on_demand;
 mod plan;
@@ -113,7 +114,11 @@ pub(crate) async fn fetch(
         start,
     };
     kept.await.map_err(|_| FetchError::Stopped)??;
-    job.run(net, describe, plan, delta).await
+    let admitted = retain::admit(shared, plan.needs(&job.output)).await?;
+    let done = job.run(net, describe, plan, delta).await;
+    drop(admitted);
+    retain::settle(shared).await;
+    done
 }
 
 /// Looks for a version of which somebody tells.

@@ -20,6 +20,7 @@ use crate::{
     ops::{BadShard, Event, FetchRequest, VerifyRequest},
     report::{Meter, Reporter},
     resolve::{self, Asked, ResolveError},
+    retain::QuotaError,
     search::SearchError,
     selection::Selection,
     store::{Digests, HashError, Place, PlaceKind, StoreError},
@@ -49,6 +50,9 @@ pub(crate) enum KeepError {
     /// It is pinned.
     #[error("\"{0}\" is pinned; first: opendag unpin {1}")]
     Pinned(String, RecordId),
+    /// The disk budget cannot be told.
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
     /// The user stopped it.
     #[error("stopped")]
     Cancelled,
@@ -70,6 +74,7 @@ impl KeepError {
         match self {
             Self::Resolve(error) => error.fault(),
             Self::Fetch(error) => error.fault(),
+            Self::Quota(error) => error.fault(),
             Self::NoLink | Self::NotHere(_) | Self::Running(_) | Self::Pinned(..) => Fault::Input,
             Self::Search(error) => error.fault(),
             Self::Cancelled | Self::Stopped | Self::Store(_) => Fault::Local,

@@ -31,6 +31,7 @@ use crate::{
     ops::Event,
     place::Places,
     read::{Cache, Readers},
+    retain::{self, Quota},
     search::Search,
     serve::{self, Slots},
     store::{DataDir, DataDirError, Keys, Store, StoreError},
@@ -103,6 +104,7 @@ pub(crate) struct Shared {
     pub(crate) members: Members,
     pub(crate) mounts: Mounts,
     pub(crate) catalogue: Catalogue,
+    pub(crate) quota: Quota,
     pub(crate) running: Running,
     pub(crate) search: Search,
     pub(crate) tasks: TaskTracker,
@@ -122,6 +124,7 @@ impl Node {
         let store = Store::open_within(&data_dir, options.config.catalogue_limit).await?;
         let key_seed = data_dir.identity()?;
         let config = options.config;
+        let quota = Quota::open(&data_dir, config.quota).map_err(StoreError::from)?;
         let cache = Cache::new(store.clone(), data_dir.cache_path(), config.cache_limit);
         let shared = Arc::new(Shared {
             peer: peer_id_of(&key_seed)?,
@@ -141,6 +144,7 @@ impl Node {
             members: Members::default(),
             mounts: Mounts::default(),
             catalogue: Catalogue::default(),
+            quota,
             running: Running::default(),
             search: Search::default(),
             tasks: TaskTracker::new(),
@@ -149,6 +153,9 @@ impl Node {
             key_seed,
         });
         if options.role == Role::Daemon {
+            let (stop, settling) = (shared.stop.clone(), shared.clone());
+            let settle = async move { retain::settle(&settling).await };
+            shared.tasks.spawn(stop.run_until_cancelled_owned(settle));
             shared.net().await?;
             shared.search.start(&shared);
         }

@@ -152,6 +152,7 @@ async fn carry_out(
         Operation::Pins => retain::pins(shared)?,
         Operation::Unpin(request) => retain::unpin(shared, &request).await?,
         Operation::Rm(request) => retain::rm(shared, &request).await?,
+        Operation::Quota(request) => retain::quota(shared, &request).await?,
         Operation::Gc(request) => retain::gc(shared, &request).await?,
         Operation::Reindex => keep::reindex(shared).await?,
         Operation::Rotate(request) => owners::rotate(shared, &request).await?,

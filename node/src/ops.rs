@@ -44,7 +44,10 @@ pub use request::{
     OwnersChange, OwnersRequest, PublishRequest, RotateRequest, Shell, SignRequest, UnmountRequest,
     VerifyRequest,
 };
-pub use retain::{FreedInfo, FreedVersion, FreedWhy, GcRequest, PinInfo, PinnedBy};
+pub use retain::{
+    FreedInfo, FreedVersion, FreedWhy, GcRequest, PinInfo, PinnedBy, QuotaInfo, QuotaRequest,
+    SetQuota,
+};
 pub use review::{ReviewInfo, ReviewRequest, ReviewsInfo};
 use schemars::JsonSchema;
 pub use search::{FoundInfo, SearchRequest};
@@ -107,6 +110,8 @@ pub enum Operation {
     Rm(LinkRequest),
     /// See [`GcRequest`].
     Gc(GcRequest),
+    /// See [`QuotaRequest`].
+    Quota(QuotaRequest),
     /// See [`RotateRequest`].
     Rotate(RotateRequest),
     /// See [`OwnersRequest`].

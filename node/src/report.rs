@@ -11,6 +11,24 @@ const SPEED_WINDOW: Duration = Duration::from_secs(5);
 /// Progress is told at most so often.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
+/// A number of bytes for people, such as `3.2 GB`.
+pub(crate) fn size(bytes: u64) -> String {
+    let units = [
+        ("TB", 1_000_000_000_000),
+        ("GB", 1_000_000_000),
+        ("MB", 1_000_000),
+        ("kB", 1_000),
+    ];
+    for (unit, factor) in units {
+        if let Some(tenths) = bytes.checked_div(factor / 10)
+            && tenths >= 10
+        {
+            return format!("{}.{} {unit}", tenths / 10, tenths % 10);
+        }
+    }
+    format!("{bytes} B")
+}
+
 /// Sends events of one operation. Progress is dropped when nobody keeps up; all else waits.
 #[derive(Clone, Debug)]
 pub(crate) struct Reporter(mpsc::Sender<Event>);
@@ -113,5 +131,24 @@ impl Meter {
         let left = self.now.bytes_total.saturating_sub(self.now.bytes);
         self.now.seconds_left = left.checked_div(self.now.bytes_per_second);
         self.reporter.progress(self.now.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_are_short_and_never_more_than_they_are() {
+        let sizes = [0, 999, 1000, 1999, 3_250_000_000, u64::MAX].map(size);
+        let expected = [
+            "0 B",
+            "999 B",
+            "1.0 kB",
+            "1.9 kB",
+            "3.2 GB",
+            "18446744.0 TB",
+        ];
+        assert_eq!(sizes, expected);
     }
 }

@@ -2,8 +2,11 @@
 
 use std::fs;
 
-use anyhow::{Result, ensure};
-use opendag_tests::{MIB, Tree, World, measure, world::Node, world::text};
+use anyhow::{Context, Result, ensure};
+use opendag_tests::{
+    Daemon, Finished, MIB, Tree, World, measure,
+    world::{Node, number, text},
+};
 use serde_json::Value;
 
 use crate::common::{ensure_equal, ensure_says, world};
@@ -124,4 +127,122 @@ fn a_pin_moves_nothing_and_holds_what_comes() -> Result<()> {
     node.run(["rm", "data"])?.ok()?;
     ensure!(versions_here(&node)?.is_empty(), "it was let go");
     Ok(())
+}
+
+/// What `quota` says.
+fn quota(node: &Node, more: &[&str]) -> Result<Value> {
+    node.run(std::iter::once(&"quota").chain(more))?
+        .ok()?
+        .event("quota")
+}
+
+/// Sets a budget with room for so many bytes beside records and what there is now.
+fn allow(node: &Node, more: u64) -> Result<Value> {
+    let now = quota(node, &[])?;
+    let limit = number(&now, "used")? + more;
+    quota(node, &[&format!("{limit}B")])
+}
+
+/// A daemon with two datasets of 8 MiB.
+struct Seed {
+    world: World,
+    daemon: Daemon,
+    datasets: Vec<String>,
+}
+
+impl Seed {
+    fn start() -> Result<Self> {
+        let world = world()?;
+        let daemon = world.node("seed").daemon::<&str>([])?;
+        let mut datasets = Vec::new();
+        for (seed, name) in [(1, "one"), (2, "two")] {
+            let tree = Tree::new(seed).file("file.bin", 8 * MIB);
+            let folder = tree.write(&world.path(name))?;
+            let published = daemon.node().publish(&folder, name)?;
+            datasets.push(text(&published, "dataset")?);
+        }
+        Ok(Self {
+            world,
+            daemon,
+            datasets,
+        })
+    }
+
+    fn dataset(&self, number: usize) -> Result<&str> {
+        let dataset = self.datasets.get(number).context("no such dataset")?;
+        Ok(dataset)
+    }
+
+    fn bring(&self, node: &Node, line: &[&str]) -> Result<Finished> {
+        let peer = ["--peer", self.daemon.address()?];
+        node.run(line.iter().chain(&peer))
+    }
+}
+
+#[test]
+fn p6_a_fetch_that_would_pass_the_budget_is_refused_before_it_begins() -> Result<()> {
+    let seed = Seed::start()?;
+    let published = quota(seed.daemon.node(), &[])?;
+    ensure!(
+        published["limit"].is_null() && published["published"] == 16 * MIB,
+        "{published}"
+    );
+    ensure!(number(&published, "used")? < 16 * MIB, "{published}");
+
+    let node = seed.world.node("node");
+    let first = seed.world.path("first").display().to_string();
+    let second = seed.world.path("second").display().to_string();
+    seed.bring(&node, &["fetch", seed.dataset(0)?, "-o", &first])?
+        .ok()?;
+    let set = allow(&node, 6 * MIB)?;
+    ensure!(set["fetched"] == 8 * MIB && set["over"] == 0, "{set}");
+    let refused = seed.bring(&node, &["fetch", seed.dataset(1)?, "-o", &second])?;
+    let refused = refused.code(4)?;
+    ensure_says(&refused, &["budget", "opendag quota", "opendag rm"])?;
+    ensure!(
+        !seed.world.path("second/file.bin").exists(),
+        "something was fetched"
+    );
+    // What is here already needs no room; the budget is there after a restart.
+    seed.bring(&node, &["fetch", seed.dataset(0)?, "-o", &first])?
+        .ok()?;
+    let daemon = node.daemon::<&str>([])?;
+    let shown = quota(&node, &[])?;
+    ensure!(shown["limit"] == set["limit"], "{shown} {set}");
+    // Less than the user keeps: nothing of it goes, and that is said.
+    let less = quota(&node, &["1MB"])?;
+    ensure!(number(&less, "over")? > 7 * MIB, "{less}");
+    ensure_equal(&seed.world.path("one"), first.as_ref())?;
+    ensure!(quota(&node, &["none"])?["limit"].is_null(), "no budget");
+    seed.bring(&node, &["fetch", seed.dataset(1)?, "-o", &second])?
+        .ok()?;
+    daemon.stop()?;
+    Ok(())
+}
+
+#[test]
+fn what_nothing_holds_makes_room_and_what_is_pinned_does_not() -> Result<()> {
+    let seed = Seed::start()?;
+    let node = seed.world.node("node");
+    let second = seed.world.path("second").display().to_string();
+    seed.bring(&node, &["mirror", seed.dataset(0)?])?.ok()?;
+    allow(&node, 6 * MIB)?;
+    node.run(["pin", "one"])?.ok()?;
+    let fetch = ["fetch", seed.dataset(1)?, "-o", &second];
+    seed.bring(&node, &fetch)?.code(4)?;
+    ensure!(versions_here(&node)?.len() == 1, "what is pinned went");
+    node.run(["verify"])?.ok()?;
+
+    node.run(["unpin", "one"])?.ok()?;
+    let shown = quota(&node, &[])?;
+    ensure!(shown["let_go"] == 8 * MIB && shown["kept"] == 0, "{shown}");
+    seed.bring(&node, &fetch)?.ok()?;
+    let shown = quota(&node, &[])?;
+    ensure!(
+        shown["let_go"] == 0 && shown["fetched"] == 8 * MIB && shown["over"] == 0,
+        "{shown}"
+    );
+    let here = versions_here(&node)?;
+    ensure!(here.len() == 1 && here[0]["name"] == "two", "{here:?}");
+    ensure_equal(&seed.world.path("two"), second.as_ref())
 }

@@ -1,9 +1,12 @@
-//! `verify`, `pin`, `unpin`, `rm`, `gc`: what is kept here, and how well.
+//! `verify`, `pin`, `unpin`, `rm`, `gc`, `quota`: what is kept here, and how well.
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
-use opendag_node::ops::{CheckReceiptRequest, LinkRequest, Operation, VerifyRequest};
+use opendag_node::{
+    config::parse_bytes,
+    ops::{CheckReceiptRequest, LinkRequest, Operation, QuotaRequest, SetQuota, VerifyRequest},
+};
 
 use super::{fetch::SourceArgs, local};
 use crate::{
@@ -59,6 +62,28 @@ pub struct GcArgs {
     /// Only show what would be freed, and why
     #[arg(long)]
     pub plan: bool,
+}
+
+/// Arguments of `quota`.
+#[derive(Clone, Debug, Args)]
+pub struct QuotaArgs {
+    /// The disk budget from now on, such as 500GB, or none
+    pub size: Option<String>,
+}
+
+impl QuotaArgs {
+    pub(super) fn operation(self) -> Result<Operation, CliError> {
+        let set = match self.size.as_deref() {
+            None => None,
+            Some("none") => Some(SetQuota::None),
+            Some(text) => {
+                Some(SetQuota::Bytes(parse_bytes(text).map_err(|error| {
+                    CliError::Input(format!("{error}, or none."))
+                })?))
+            }
+        };
+        Ok(Operation::Quota(QuotaRequest { set }))
+    }
 }
 
 /// Arguments of `verify`.

@@ -59,6 +59,7 @@ pub(super) fn of(event: &Event) -> String {
             }
         }
         Event::Freed(freed) => retain::freed(&mut lines, freed),
+        Event::Quota(info) => retain::quota(&mut lines, info),
         Event::Pins { pins } => retain::pins(&mut lines, pins),
         Event::Owners(owners) => draft::all_owners(&mut lines, owners),
         Event::Reviewed(review) => review::said(&mut lines, review),

@@ -154,7 +154,7 @@ async fn dropping_the_client_cancels_the_operation() {
     let running = tokio::spawn(async move {
         client
             .run(Operation::Gc(GcRequest::default()), sender)
-            .await
+            .await;
     });
     assert!(matches!(
         timeout(DEADLINE, events.recv()).await.unwrap(),

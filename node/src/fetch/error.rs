@@ -13,6 +13,7 @@ use crate::{
     fault::Fault,
     ops::{ForkInfo, ForkSide},
     resolve::ResolveError,
+    retain::QuotaError,
     selection::GlobError,
     store::{StoreError, TargetError},
 };
@@ -90,6 +91,9 @@ pub(crate) enum FetchError {
     /// Bytes could not be kept.
     #[error("{0}; what is here stays, run the same command again to go on")]
     Write(#[from] WriteError),
+    /// The disk budget has no room.
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
     /// The target cannot be used.
     #[error(transparent)]
     Target(#[from] TargetError),
@@ -138,6 +142,7 @@ impl FetchError {
     pub(crate) fn fault(&self) -> Fault {
         match self {
             Self::Resolve(error) => error.fault(),
+            Self::Quota(error) => error.fault(),
             Self::Glob(_) | Self::NothingSelected | Self::InTheWay { .. } | Self::Running => {
                 Fault::Input
             }

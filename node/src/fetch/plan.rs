@@ -8,12 +8,13 @@ use std::{
 
 use opendag_protocol::{DatasetPath, Hash, table::ShardIndex};
 
-use super::{FetchError, table::Wanted, writer::WriteError};
+use super::{FetchError, links, table::Wanted, writer::WriteError};
 use crate::{
     disk::Replace,
     node::Shared,
     ops::FetchRequest,
     report::{Meter, Reporter},
+    retain::Needs,
     store::{
         Digests, Existing, HashError, Place, PlaceKind, Placed, RootId, ShardLocation, Target,
     },
@@ -45,6 +46,17 @@ impl Plan {
     /// The target, if files lie in it.
     pub(super) fn used_target(&self) -> Option<&Target> {
         self.target.as_ref().filter(|_| !self.fresh)
+    }
+
+    /// What it is going to take on the disk.
+    pub(super) fn needs<'a>(&'a self, output: &'a Path) -> Needs<'a> {
+        let copies = self.copies.iter().map(|(_, wanted)| wanted.entry.size());
+        Needs {
+            root: self.target.as_ref().map_or(output, Target::path),
+            more: copies.fold(self.missing_bytes, u64::saturating_add),
+            all: self.bytes,
+            over_mirrors: true,
+        }
     }
 
     /// Is a path one of the files that were selected?
@@ -103,6 +115,7 @@ pub(super) async fn make(
         shared: shared.clone(),
         output: output.to_owned(),
         overwrite: request.overwrite,
+        mirror: request.mirror,
         mode: if request.plan {
             Mode::Look
         } else {
@@ -119,6 +132,7 @@ struct Look {
     shared: Arc<Shared>,
     output: PathBuf,
     overwrite: bool,
+    mirror: bool,
     mode: Mode,
     meter: Meter,
 }
@@ -181,6 +195,9 @@ impl Look {
             if let Some(path) = first.path(&plan) {
                 plan.copies.push((path, wanted));
             }
+        }
+        if self.mirror && self.mode == Mode::Fetch {
+            links::take(&self.shared.store, &mut plan)?;
         }
         Ok(plan)
     }

@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DiffInfo, DraftInfo, ForkInfo, FoundInfo, FreedInfo, ImportedInfo, LicenseHint, LineageInfo, LockedInfo, OwnersInfo, PinInfo, PinnedBy, ReceiptInfo, ReviewInfo, ReviewsInfo, Shell,
+    DiffInfo, DraftInfo, ForkInfo, FoundInfo, FreedInfo, ImportedInfo, LicenseHint, LineageInfo,
+    LockedInfo, OwnersInfo, PinInfo, PinnedBy, QuotaInfo, ReceiptInfo, ReviewInfo, ReviewsInfo,
+    Shell,
 };
 
 /// How far a long operation is.
@@ -400,6 +402,8 @@ pub enum Event {
     },
     /// What was freed, or would be.
     Freed(Box<FreedInfo>),
+    /// The disk budget, and what lies here.
+    Quota(Box<QuotaInfo>),
     /// What is pinned.
     Pins {
         /// Sorted by id.

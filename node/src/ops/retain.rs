@@ -48,6 +48,9 @@ pub struct FreedInfo {
     pub outboard_bytes: u64,
     /// Bytes of descriptions that no other version needs.
     pub description_bytes: u64,
+    /// Bytes of the cache.
+    #[serde(default)]
+    pub cache_bytes: u64,
     /// Bytes of all of it.
     pub bytes: u64,
 }
@@ -83,4 +86,53 @@ pub enum FreedWhy {
     LetGo,
     /// The disk budget has no room for it.
     NoRoom,
+}
+
+/// Show the disk budget and what lies here, after setting it if that is asked for. Ends in [`super::Event::Quota`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuotaRequest {
+    /// The budget from now on, also after a restart.
+    pub set: Option<SetQuota>,
+}
+
+/// A disk budget to set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SetQuota {
+    /// So many bytes.
+    Bytes(u64),
+    /// No budget.
+    None,
+}
+
+/// The disk budget, and what lies here, in bytes. A file that several versions share counts once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QuotaInfo {
+    /// The budget; `None`: there is none.
+    pub limit: Option<u64>,
+    /// What counts for it: all of the following but `published`.
+    pub used: u64,
+    /// By how much more than the budget would be here although all is gone that may go.
+    pub over: u64,
+    /// Versions that were copied or mirrored, and are pinned or were not let go.
+    pub kept: u64,
+    /// Versions that were fetched to folders of the user's.
+    pub fetched: u64,
+    /// Versions that mirrors hold: they make room.
+    pub mirrored: u64,
+    /// Versions that nothing holds.
+    pub let_go: u64,
+    /// The cache: it makes room first.
+    pub cache: u64,
+    /// Records, descriptions, hash trees and the index.
+    pub records: u64,
+    /// What running fetches still need.
+    pub arriving: u64,
+    /// The user's files that were published in place.
+    pub published: u64,
+    /// What is free on the disk of the data directory, if that is known.
+    pub free: Option<u64>,
+    /// What was freed for a new budget.
+    pub freed: Option<FreedInfo>,
 }

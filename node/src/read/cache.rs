@@ -9,7 +9,10 @@ use std::{
     collections::HashMap,
     os::unix::fs::MetadataExt,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use opendag_protocol::Hash;
@@ -46,6 +49,8 @@ struct Inner {
     store: Store,
     folder: PathBuf,
     bytes_max: u64,
+    /// What it may have now: less where the disk budget leaves less.
+    allowed: AtomicU64,
     room: Room,
     state: Mutex<State>,
 }
@@ -88,6 +93,7 @@ impl Cache {
             store,
             folder,
             bytes_max,
+            allowed: AtomicU64::new(bytes_max),
             room: Room::new(FRESH_BYTES_MAX),
             state: Mutex::default(),
         }))
@@ -166,8 +172,18 @@ impl Cache {
         }
         CacheUse {
             bytes: state.bytes,
-            bytes_max: inner.bytes_max,
+            bytes_max: inner.allowed(),
             files: state.files.len(),
+        }
+    }
+
+    /// Lets it have so much from now on, and never more than its own limit; what is too much goes.
+    pub(crate) fn allow(&self, bytes: u64) {
+        let inner = &*self.0;
+        let allowed = bytes.min(inner.bytes_max);
+        inner.allowed.store(allowed, Ordering::Relaxed);
+        if self.in_use().bytes > allowed {
+            inner.free(inner.state(), allowed);
         }
     }
 
@@ -206,10 +222,18 @@ impl Inner {
     fn grown(&self, file: &CachedFile) {
         let mut state = self.state();
         state.set_bytes(file.hash(), file.bytes());
-        if state.bytes <= self.bytes_max {
-            return;
+        let allowed = self.allowed();
+        if state.bytes > allowed {
+            self.free(state, allowed - allowed / FREED_SHARE);
         }
-        let enough = self.bytes_max - self.bytes_max / FREED_SHARE;
+    }
+
+    fn allowed(&self) -> u64 {
+        self.allowed.load(Ordering::Relaxed)
+    }
+
+    /// Frees some of the cache, until there is `enough` left.
+    fn free(&self, mut state: MutexGuard<'_, State>, enough: u64) {
         let freed = state.forget_unused(enough);
         let busy: Vec<_> = match state.bytes > enough {
             true => state

@@ -110,6 +110,7 @@ pub(super) async fn plan(
         versions,
         outboard_bytes: removal.outboards,
         description_bytes: removal.descriptions,
+        cache_bytes: 0,
         bytes: files
             .saturating_add(removal.outboards)
             .saturating_add(removal.descriptions),

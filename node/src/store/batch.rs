@@ -12,7 +12,7 @@ use super::{
     stage::Staged,
     target::Target,
 };
-use crate::disk::{DiskError, Fingerprint, Replace};
+use crate::disk::{Confined, DiskError, Fingerprint, Replace};
 
 /// Up to so many files are synced one by one; more are synced with all of their file system.
 const SYNC_EACH_MAX: usize = 4;
@@ -208,6 +208,22 @@ impl Batch {
             self.target.work().remove_own(&name)?;
             return Err(DiskError::io("copy to", &self.shown(path))(error).into());
         }
+        self.take_hashed(path, hash, (name, file))
+    }
+
+    /// Adds a second name for a file of ours that should be the shard already, after hashing it: it takes no room.
+    ///
+    /// # Errors
+    /// [`BatchError::WrongBytes`] if it is another one, [`BatchError::Disk`] if it cannot have another name; the batch
+    /// is as before.
+    pub fn put_link(
+        &mut self,
+        path: &DatasetPath,
+        (folder, source): (&Confined, &DatasetPath),
+        hash: Hash,
+    ) -> Result<(), BatchError> {
+        let name = self.target.work().link_temp(folder, source)?;
+        let file = self.target.work().open_own(&name)?;
         self.take_hashed(path, hash, (name, file))
     }
 

@@ -118,6 +118,11 @@ impl DataDir {
         self.path.join("cache")
     }
 
+    /// How much may lie here, if the user said so with a command.
+    pub(crate) fn quota_path(&self) -> PathBuf {
+        self.path.join("quota")
+    }
+
     pub(crate) fn records_path(&self) -> PathBuf {
         self.path.join("records")
     }
@@ -154,7 +159,11 @@ impl DataDir {
     /// # Errors
     /// [`DiskError`].
     pub fn outboards(&self) -> Result<Outboards, DiskError> {
-        Outboards::open(&self.path.join("outboards"))
+        Outboards::open(&self.outboards_path())
+    }
+
+    pub(crate) fn outboards_path(&self) -> PathBuf {
+        self.path.join("outboards")
     }
 
     /// The seed of the node's own key; made at the first use. Blocks.

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{
     index::Table,
     open::{Store, StoreError},
+    removal::Links,
 };
 
 /// What a store keeps.
@@ -41,6 +42,21 @@ impl Store {
             description_bytes: inner.blobs.bytes_on_disk(),
             quarantined,
         })
+    }
+
+    /// Bytes of what is written here beside the files of versions: records, descriptions, outboards, the index. Blocks.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        let data_dir = &self.inner.data_dir;
+        let folders = [
+            data_dir.records_path(),
+            data_dir.blobs_path(),
+            data_dir.outboards_path(),
+            data_dir.index_path(),
+            data_dir.hashed_path(),
+        ];
+        let mut links = Links::default();
+        let bytes = folders.iter().map(|folder| links.bytes_below(folder));
+        bytes.fold(0, u64::saturating_add)
     }
 
     /// How many description blobs there are. Dropping the future is safe.

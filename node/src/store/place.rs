@@ -189,6 +189,14 @@ impl ShardLocation {
         value.first() == Some(&0)
     }
 
+    /// Inode and size of the file, of what [`ShardLocation::encode`] made. Cheaper than to decode it.
+    pub(crate) fn file_of(value: &[u8]) -> Option<(u64, u64)> {
+        let (_, rest) = value.split_at_checked(1 + 8)?;
+        let (size, rest) = take_varint(rest)?;
+        let (inode, _) = take_varint(rest)?;
+        Some((inode, size))
+    }
+
     pub(crate) fn decode(key: &Key, value: &[u8]) -> Option<Self> {
         let root = root_of_key(key)?;
         let (stale, rest) = value.split_first()?;

@@ -183,7 +183,7 @@ impl Store {
     }
 
     /// Is it a folder right in the folder of copies? Nothing else is ever removed with its files.
-    pub(super) fn is_copy(&self, root: &Path) -> bool {
+    pub(crate) fn is_copy(&self, root: &Path) -> bool {
         let copies = self.inner.data_dir.copies_path();
         root.file_name().is_some() && root.parent() == Some(&copies)
     }

@@ -14,7 +14,7 @@ use super::{
     open::{Store, StoreError, lock},
     outboards::OUTBOARD_BYTES_MIN,
     partial::PartialShard,
-    place::{RootId, ShardLocation},
+    place::{Key, RootId, ShardLocation, root_of_key},
     read::{FileFault, Form, ReadError, from_memory, read_file},
     reader::Folder,
 };
@@ -60,6 +60,21 @@ impl Store {
             (hash, location)
         });
         Ok(self.inner.locations.put(rows)?)
+    }
+
+    /// Shows the folder, inode and size of each file that is noted. Blocks.
+    pub(crate) fn each_file(
+        &self,
+        mut show: impl FnMut(RootId, u64, u64),
+    ) -> Result<(), StoreError> {
+        let each = |key: &Key, value: &[u8]| {
+            if let (Some(root), Some((inode, size))) =
+                (root_of_key(key), ShardLocation::file_of(value))
+            {
+                show(root, inode, size);
+            }
+        };
+        Ok(self.inner.locations.each(each)?)
     }
 
     /// Where a shard lies, stale locations included. Blocks.

@@ -1,7 +1,7 @@
 //! What stays on disk, and what is freed.
 
 use indicatif::HumanBytes;
-use opendag_node::ops::{FreedInfo, FreedVersion, FreedWhy, PinInfo};
+use opendag_node::ops::{FreedInfo, FreedVersion, FreedWhy, PinInfo, QuotaInfo};
 
 use super::{Lines, escape, path};
 
@@ -38,6 +38,7 @@ pub(super) fn freed(lines: &mut Lines, freed: &FreedInfo) {
             "Descriptions that no version here needs",
             freed.description_bytes,
         ),
+        ("The cache", freed.cache_bytes),
     ] {
         if bytes > 0 {
             lines.add(format_args!("{what}: {}", HumanBytes(bytes)));
@@ -72,4 +73,64 @@ fn freed_version(lines: &mut Lines, version: &FreedVersion) {
     lines.add(format_args!(
         "{name}{number} ({kind}): {what}; {why}; {folder}"
     ));
+}
+
+/// The disk budget, and what lies here.
+pub(super) fn quota(lines: &mut Lines, info: &QuotaInfo) {
+    if let Some(done) = info.freed.as_ref().filter(|done| done.bytes > 0) {
+        freed(lines, done);
+    }
+    let used = HumanBytes(info.used);
+    match info.limit {
+        Some(limit) => lines.add(format_args!(
+            "{:<12} {used} of {} used",
+            "Budget",
+            HumanBytes(limit)
+        )),
+        None => lines.add(format_args!("{:<12} none; {used} used", "Budget")),
+    }
+    if info.over > 0 {
+        let over = HumanBytes(info.over);
+        lines.add(format_args!(
+            "{:<12} {over} more than that is kept by you; nothing more is fetched until you let some of it go",
+            "Over"
+        ));
+    }
+    for (name, bytes, what) in [
+        (
+            "Kept",
+            info.kept,
+            "copied or mirrored, and pinned or not let go",
+        ),
+        ("Fetched", info.fetched, "to folders of yours"),
+        (
+            "Mirrored",
+            info.mirrored,
+            "by mirrors; makes room for what you fetch",
+        ),
+        ("Let go", info.let_go, "`opendag gc` frees it"),
+        ("Cache", info.cache, "of what was read; makes room first"),
+        (
+            "Records",
+            info.records,
+            "with descriptions, hash trees and the index",
+        ),
+        (
+            "Arriving",
+            info.arriving,
+            "still to come by running fetches",
+        ),
+        (
+            "Published",
+            info.published,
+            "your files, where they are; they do not count",
+        ),
+    ] {
+        let bytes = HumanBytes(bytes).to_string();
+        lines.add(format_args!("{name:<12} {bytes:>12}  {what}"));
+    }
+    if let Some(free) = info.free {
+        let free = HumanBytes(free).to_string();
+        lines.add(format_args!("{:<12} {free:>12}  on this disk", "Free"));
+    }
 }

@@ -143,3 +143,29 @@ async fn readers_that_come_at_once_open_one_file() {
         assert!(opened.iter().all(|file| Arc::ptr_eq(file, &opened[0])));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_the_cache_has_what_the_disk_budget_leaves_and_never_more_than_its_own() {
+    let fixture = Fixture::new(20 * MIB).await;
+    let allowed = |bytes| {
+        fixture.cache.allow(bytes);
+        fixture.cache.in_use()
+    };
+    for blob in 0..2 {
+        let file = fixture.open(blob);
+        fixture.fill(blob, &file);
+    }
+    let before = fixture.cache.in_use().bytes;
+    assert!(before > 15 * MIB);
+    assert_eq!(allowed(u64::MAX).bytes_max, 20 * MIB);
+    assert_eq!(allowed(16 * MIB + MIB).bytes, before);
+    let less = allowed(10 * MIB);
+    assert!(less.bytes <= 10 * MIB && less.bytes_max == 10 * MIB);
+    assert!(fixture.disk_bytes() <= 10 * MIB);
+    // What comes keeps to it.
+    let file = fixture.open(2);
+    fixture.fill(2, &file);
+    drop(file);
+    assert!(fixture.cache.in_use().bytes <= 10 * MIB);
+    assert_eq!(allowed(0).bytes, 0);
+}

@@ -13,6 +13,7 @@ proptest! {
         };
         let key = location.key(Hash::of(b"shard"));
         prop_assert!(key.starts_with(&shard_prefix(Hash::of(b"shard"))));
+        prop_assert_eq!(ShardLocation::file_of(&location.encode()), Some((inode, size)));
         prop_assert_eq!(ShardLocation::decode(&key, &location.encode()), Some(location));
     }
 }
