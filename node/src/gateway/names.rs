@@ -13,13 +13,16 @@ use opendag_protocol::{
     record::Dataset,
 };
 
-use crate::{node::Shared, read::ReadFault};
+use crate::{node::Shared, read::ReadFault, store::Part};
 
 /// Ids that a refusal names at most.
 const IDS_TOLD_MAX: usize = 8;
 
 /// Characters of a stranger's text that a refusal quotes at most.
 const NAME_CHARS_MAX: usize = 64;
+
+/// Datasets that one page of a publisher's looks at: whose each is stands in its state, and most are others'.
+const LOOKED_AT_MAX: usize = 4096;
 
 /// Why a name means no dataset.
 #[derive(Debug, thiserror::Error)]
@@ -120,25 +123,45 @@ pub(super) fn namespaces(shared: &Shared) -> Result<Vec<String>, ReadFault> {
     Ok(names)
 }
 
-/// The names below a namespace, sorted: of datasets known here the ids, of a publisher's the names. Blocks.
-pub(super) fn below(shared: &Shared, namespace: &str) -> Result<Vec<String>, NoName> {
-    let known = shared.store.datasets().map_err(|error| failed(&error))?;
-    let mut names: Vec<_> = match namespace {
-        OWN_NAMESPACE => known.iter().map(|(id, _)| id.to_string()).collect(),
-        alias => {
-            let key = publisher(shared, alias)?;
-            let mut names = Vec::new();
-            for (id, name) in known {
-                if is_vouched(shared, id, &key)? {
-                    names.push(name);
-                }
-            }
-            names
+/// What stands below a namespace: of datasets known here the ids, of a publisher's the names, each with a slash.
+pub(super) struct Below {
+    /// In the order of their bytes.
+    pub(super) names: Vec<String>,
+    /// So far was looked, if there may be more than the names that were found.
+    pub(super) until: Option<String>,
+}
+
+/// A part of what stands below a namespace. Blocks.
+pub(super) fn below(shared: &Shared, namespace: &str, part: &Part<'_>) -> Result<Below, NoName> {
+    let store = &shared.store;
+    if namespace == OWN_NAMESPACE {
+        let names = store.listed_ids(part).map_err(|error| failed(&error))?;
+        let until = None;
+        return Ok(Below { names, until });
+    }
+    let key = publisher(shared, namespace)?;
+    let known = store.listed_names(&Part {
+        max: LOOKED_AT_MAX,
+        ..*part
+    });
+    let known = known.map_err(|error| failed(&error))?;
+    let count: usize = known.iter().map(|(_, ids)| ids.len()).sum();
+    let last = known.last().map(|(name, _)| name.clone());
+    let mut names = Vec::new();
+    for (name, ids) in known {
+        if names.len() == part.max {
+            break;
         }
-    };
-    names.sort_unstable();
-    names.dedup();
-    Ok(names)
+        let mut theirs = false;
+        for id in ids {
+            theirs = theirs || is_vouched(shared, id, &key)?;
+        }
+        if theirs {
+            names.push(name);
+        }
+    }
+    let until = last.filter(|_| count >= LOOKED_AT_MAX && names.len() < part.max);
+    Ok(Below { names, until })
 }
 
 fn publisher(shared: &Shared, namespace: &str) -> Result<PublicKey, NoName> {

@@ -19,6 +19,9 @@ use super::{
     segment::{ENTRY_HEADER_BYTES, Position},
 };
 
+/// Ends the name in a row of [`Table::Names`]: no name has one.
+pub(super) const NAME_END: &[u8] = b"/";
+
 /// Something that became known, or is known no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CatalogueChange {
@@ -147,22 +150,6 @@ impl Store {
             .transpose()
     }
 
-    /// All known datasets with their names, in the order of their ids. Blocks.
-    ///
-    /// # Errors
-    /// [`StoreError::Index`].
-    pub fn datasets(&self) -> Result<Vec<(DatasetId, String)>, StoreError> {
-        let rows = self.inner.index.rows(Table::Datasets, &[]);
-        rows.filter_map(|row| match row {
-            Ok((key, value)) => {
-                let id = DatasetId::from_hash(hash(&key)?);
-                Some(Ok((id, split_name(&value)?.0.to_owned())))
-            }
-            Err(error) => Some(Err(error.into())),
-        })
-        .collect()
-    }
-
     /// How many datasets are known. Blocks.
     #[must_use]
     pub fn dataset_count(&self) -> usize {
@@ -183,7 +170,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Index`].
     pub fn by_name(&self, name: &str) -> Result<Vec<DatasetId>, StoreError> {
-        let prefix = [name.as_bytes(), &[0]].concat();
+        let prefix = [name.as_bytes(), NAME_END].concat();
         let rows = self.inner.index.rows(Table::Names, &prefix);
         rows.filter_map(|row| match row {
             Ok((key, _)) => {
@@ -348,7 +335,7 @@ impl Store {
 
 fn name_key(state: &DatasetState) -> Vec<u8> {
     let id = state.dataset_id().hash();
-    [state.name().as_bytes(), &[0], id.as_bytes().as_slice()].concat()
+    [state.name().as_bytes(), NAME_END, id.as_bytes().as_slice()].concat()
 }
 
 /// The name stands before the state, so that listing datasets verifies no signature.

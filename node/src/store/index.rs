@@ -20,7 +20,7 @@ use super::segment::Position;
 use crate::disk::{self, DiskError, temp_name};
 
 /// Version of the keys and values; another one means: rebuild.
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 /// Memory for cached pages. With 16 MiB, publishing 50,000 files took 60 MiB more and no less time.
 const CACHE_BYTES: u64 = 2 * 1024 * 1024;
 /// What is not flushed cannot leave the memory.
@@ -80,7 +80,7 @@ pub(crate) enum Table {
     Datasets,
     /// Hash of a version, hash of one that was made from it -> nothing.
     Derived,
-    /// Name, a zero byte, dataset id -> nothing.
+    /// Name, a slash, dataset id -> nothing.
     Names,
     /// When a head was issued (8 bytes, big-endian), its id -> what it is, and its dataset.
     Heads,
@@ -386,6 +386,16 @@ impl Index {
             let (key, value) = row.map_err(|e| self.sled(e))?;
             Ok((key.to_vec(), self.open_value(&value)?))
         })
+    }
+
+    /// The keys of a table from one on, in their order, without their values.
+    pub(crate) fn keys_from(
+        &self,
+        table: Table,
+        from: &[u8],
+    ) -> impl Iterator<Item = Result<IVec, IndexError>> + '_ {
+        let keys = self.tree(table).range(from.to_vec()..).keys();
+        keys.map(|key| key.map_err(|e| self.sled(e)))
     }
 
     /// Makes durable what was written.

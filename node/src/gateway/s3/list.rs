@@ -16,6 +16,7 @@ use crate::{
     gateway::{answer::digest, names},
     node::Shared,
     read::{Listed, ReadFault},
+    store::Part,
 };
 
 /// Answers `GET` of a bucket that exists.
@@ -34,11 +35,11 @@ pub(super) async fn bucket_of(
         let message = "a number of the query is none".to_owned();
         S3Error(StatusCode::BAD_REQUEST, "InvalidArgument", message)
     })?;
-    let keys = match list.prefix.split_once('/') {
-        Some(_) => keys_of(shared, bucket, &list).await?,
+    let (keys, until) = match list.prefix.split_once('/') {
+        Some(_) => (keys_of(shared, bucket, &list).await?, None),
         None => datasets(shared, bucket, &list).await?,
     };
-    Ok(listed(bucket, &list, &keys))
+    Ok(listed(bucket, &list, (&keys, until.as_deref())))
 }
 
 /// A key, or a prefix that many have.
@@ -90,22 +91,36 @@ async fn keys_of(shared: &Arc<Shared>, bucket: &str, list: &List) -> Result<Vec<
 }
 
 /// The datasets of a bucket, as prefixes: a bucket of millions of files is not listed at once.
-async fn datasets(shared: &Arc<Shared>, bucket: &str, list: &List) -> Result<Vec<Key>, S3Error> {
-    let (names_of, namespace) = (shared.clone(), bucket.to_owned());
-    let found = tokio::task::spawn_blocking(move || names::below(&names_of, &namespace)).await;
+async fn datasets(
+    shared: &Arc<Shared>,
+    bucket: &str,
+    list: &List,
+) -> Result<(Vec<Key>, Option<String>), S3Error> {
+    let (shared, bucket_of, list_of) = (shared.clone(), bucket.to_owned(), list.clone());
+    let found = tokio::task::spawn_blocking(move || {
+        let part = Part {
+            prefix: &list_of.prefix,
+            after: list_of.after.as_deref().unwrap_or_default(),
+            max: list_of.keys_max + 1,
+        };
+        names::below(&shared, &bucket_of, &part)
+    });
+    let found = found.await;
     let found = found.map_err(|_| S3Error::of(&ReadFault::Failed, &list.prefix))?;
-    let names = found.map_err(|error| S3Error::of_name(&error, bucket))?;
-    let names = names.into_iter().map(|name| format!("{name}/"));
-    let is_wanted = |name: &String| {
-        name.starts_with(&list.prefix) && list.after.as_ref().is_none_or(|after| name > after)
-    };
-    let wanted = names.filter(is_wanted);
-    Ok(wanted.take(list.keys_max + 1).map(Key::Prefix).collect())
+    let found = found.map_err(|error| S3Error::of_name(&error, bucket))?;
+    let keys = found.names.into_iter().map(Key::Prefix).collect();
+    Ok((keys, found.until))
 }
 
-fn listed(bucket: &str, list: &List, keys: &[Key]) -> Response {
-    let is_truncated = keys.len() > list.keys_max;
+/// `until`: how far was looked, if not everywhere.
+fn listed(bucket: &str, list: &List, (keys, until): (&[Key], Option<&str>)) -> Response {
+    let is_cut = keys.len() > list.keys_max;
     let keys = keys.get(..list.keys_max).unwrap_or(keys);
+    let last = match is_cut {
+        true => keys.last().map(Key::text),
+        false => until,
+    };
+    let is_truncated = is_cut || until.is_some();
     let encode = |text: &str| match list.is_encoded {
         true => encode_path(text),
         false => text.to_owned(),
@@ -121,7 +136,6 @@ fn listed(bucket: &str, list: &List, keys: &[Key]) -> Response {
     if list.is_encoded {
         xml.text("EncodingType", "url");
     }
-    let last = keys.last().filter(|_| is_truncated).map(Key::text);
     match (list.is_v2, last) {
         (true, Some(last)) => xml.text("NextContinuationToken", last),
         (false, Some(last)) => xml.text("NextMarker", &encode(last)),
