@@ -147,7 +147,7 @@ pub enum Command {
     Owners(OwnersCommand),
     /// Sign a draft of another owner: a version, or a change of owners
     Sign(SignArgs),
-    /// Name publishers, so that clients of the gateway find their datasets as NAME/DATASET
+    /// Name publishers: NAME/DATASET is a link, in the gateway and mounts too
     #[command(subcommand)]
     Alias(AliasCommand),
     /// Show who this node is

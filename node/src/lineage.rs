@@ -131,6 +131,7 @@ async fn look(
             let wish = Wish {
                 id: id.into(),
                 hints,
+                publisher: None,
             };
             let within = deadline.saturating_duration_since(Instant::now());
             let version = resolve::resolve(shared, &net, &wish, within, report).await;

@@ -301,6 +301,7 @@ async fn search(
     let wish = Wish {
         id,
         hints: Vec::new(),
+        publisher: None,
     };
     // Nobody listens to how it goes.
     let (events, _) = mpsc::channel(1);

@@ -1,6 +1,7 @@
 //! From what a user typed to a version: link, id, exported manifest or known name, then records.
 
 pub(crate) mod history;
+pub(crate) mod owned;
 mod search;
 mod wish;
 
@@ -13,6 +14,7 @@ use opendag_protocol::{
     record::{Manifest, Record, SignedRecord},
 };
 
+use self::owned::OwnedError;
 pub(crate) use self::{
     search::Search,
     wish::{Asked, Wish},
@@ -98,9 +100,26 @@ pub(crate) enum ResolveError {
     /// A task died.
     #[error("a task stopped unexpectedly")]
     Stopped,
+    /// A publisher's dataset by the user's name for the publisher.
+    #[error(transparent)]
+    Owned(Box<OwnedError>),
+    /// What looks like one, but is nothing.
+    #[error("\"{text}\" is neither a file nor a link, and {source}")]
+    NoAlias {
+        /// What was given.
+        text: String,
+        /// That there is no such alias.
+        source: Box<OwnedError>,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<OwnedError> for ResolveError {
+    fn from(error: OwnedError) -> Self {
+        Self::Owned(Box::new(error))
+    }
 }
 
 impl ResolveError {
@@ -112,8 +131,10 @@ impl ResolveError {
             | Self::Ambiguous { .. }
             | Self::SeveralVersions { .. }
             | Self::NotAnAddress(_)
-            | Self::OtherRecord(_) => Fault::Input,
+            | Self::OtherRecord(_)
+            | Self::NoAlias { .. } => Fault::Input,
             Self::File(error) => error.fault(),
+            Self::Owned(error) => error.fault(),
             Self::NotFound { .. } | Self::NotHere(_) | Self::NoVersion { .. } => Fault::NotFound,
             Self::Stopped | Self::Store(_) => Fault::Local,
         }

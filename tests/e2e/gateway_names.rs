@@ -7,7 +7,7 @@ use opendag_tests::{Node, Tree, http::request, world::text};
 use serde_json::Value;
 
 use crate::{
-    common::{Swarm, ensure_says, world},
+    common::{Swarm, ensure_equal, ensure_says, world},
     gateway::{gateway, get, header, json, texts},
 };
 
@@ -117,6 +117,77 @@ fn an_alias_reaches_datasets_that_this_node_never_saw() -> Result<()> {
     let hub = text(&daemon.ready, "gateway")?;
     ensure!(get(&hub, "/d/alice-2/data/a.bin", &[])?.status == 200);
     Ok(())
+}
+
+#[test]
+fn an_alias_and_a_name_are_a_link_for_every_command() -> Result<()> {
+    let tree = Tree::new(174).file("a.bin", 100).file("dir/b.bin", 200);
+    let swarm = Swarm::start(&tree, 1, "100MB")?;
+    let seed = &swarm.seeds[0];
+    let folder = swarm.world.path("folder");
+    fs::create_dir(&folder)?;
+    let node = swarm.world.node("reader").inside(&folder);
+    let theirs = text(&swarm.published, "dataset")?;
+    let unknown = node.run(["show", "alice/data"])?.code(2)?;
+    ensure_says(&unknown, &["alice/data", "opendag alias set alice KEY"])?;
+    let owner = key(seed.node(), "default")?;
+    node.run(["alias", "set", "alice", &owner])?.ok()?;
+
+    // Nobody told this node of the dataset: name and key say what to look for.
+    let peer = ["--peer", seed.address()?];
+    node.fetch("alice/data@0", &swarm.world.path("fetched"), &peer)?
+        .ok()?;
+    ensure_equal(&swarm.source, &swarm.world.path("fetched"))?;
+
+    // Another dataset of that name makes the name alone mean nothing.
+    let mine = Tree::new(175)
+        .file("a.bin", 5)
+        .write(&swarm.world.path("mine"))?;
+    let mine = text(&node.publish(&mine, "data")?, "dataset")?;
+    node.run(["alias", "set", "myself", &key(&node, "default")?])?
+        .ok()?;
+    let all = |node: &Node| -> Result<()> {
+        ensure_says(&node.run(["show", "data"])?.code(2)?, &[&theirs, &mine])?;
+        for (link, dataset) in [
+            ("alice/data", &theirs),
+            ("alice/data@main", &theirs),
+            ("alice/data@0", &theirs),
+            ("myself/data", &mine),
+        ] {
+            let shown = node.run(["show", link])?.ok()?.event("versions")?;
+            let shown = &shown["versions"][0]["dataset"];
+            ensure!(shown == dataset.as_str(), "{link}: {shown}");
+        }
+        for line in [
+            ["log", "alice/data"].as_slice(),
+            &["diff", "alice/data@0", "myself/data"],
+            &["verify", "alice/data"],
+            &["pin", "alice/data"],
+            &["unpin", "alice/data"],
+            &["lineage", "alice/data"],
+            &["owners", "show", "alice/data"],
+            &["ls", "alice/data"],
+        ] {
+            node.run(line)?.ok()?;
+        }
+        for nothing in ["alice/data@9", "alice/other", "alice/data/a.bin"] {
+            let refused = node.run(["show", nothing, "--timeout", "1s"])?;
+            ensure!(refused.code != Some(0), "{nothing}: {refused:?}");
+        }
+        Ok(())
+    };
+    all(&node)?;
+    let daemon = node.daemon::<&str>([])?;
+    all(daemon.node())?;
+    daemon.stop()?;
+
+    // A file that is there is meant, whatever is called so.
+    fs::create_dir(folder.join("alice"))?;
+    fs::write(folder.join("alice/data"), "no manifest")?;
+    ensure_says(
+        &node.run(["show", "alice/data"])?.code(2)?,
+        &["folder/alice/data"],
+    )
 }
 
 #[test]

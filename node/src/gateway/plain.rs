@@ -22,6 +22,7 @@ use super::{
 use crate::{
     node::Shared,
     read::{ReadFault, ReadVersion},
+    resolve::owned::OwnedError,
 };
 
 /// Answers `GET` and `HEAD`.
@@ -89,8 +90,8 @@ fn with_slash(mut target: Target) -> Response {
 
 fn no_name(error: &NoName) -> Response {
     let status = match error {
-        NoName::Ambiguous { .. } => StatusCode::CONFLICT,
-        NoName::NoAlias(_) | NoName::NotTheirs { .. } => StatusCode::NOT_FOUND,
+        NoName::Owned(OwnedError::Ambiguous { .. }) => StatusCode::CONFLICT,
+        NoName::Owned(_) => StatusCode::NOT_FOUND,
         NoName::Unread(fault) => super::status(fault),
     };
     (status, format!("{error}\n")).into_response()

@@ -38,15 +38,13 @@ impl From<NoName> for NoVersion {
     fn from(error: NoName) -> Self {
         match error {
             NoName::Unread(fault) => Self::Repo(fault),
-            NoName::NoAlias(_) | NoName::Ambiguous { .. } | NoName::NotTheirs { .. } => {
-                Self::Name(error)
-            }
+            NoName::Owned(_) => Self::Name(error),
         }
     }
 }
 
 /// The version that a dataset's name and a revision mean.
-pub(super) async fn version(
+pub(crate) async fn version(
     shared: &Arc<Shared>,
     repo: &Repo,
     revision: &str,
@@ -54,7 +52,7 @@ pub(super) async fn version(
     let meant = names::meant(shared, repo)?;
     let version = of_id(shared, meant.id, revision).await?;
     let dataset = version.version().dataset();
-    names::check(shared, repo, (&meant, dataset))?;
+    names::check(shared, (&meant, dataset))?;
     Ok(version)
 }
 

@@ -32,6 +32,7 @@ use crate::{
     metrics::Listener,
     node::{Node, Shared},
     read::{ReadFault, ReadVersion},
+    resolve::owned::OwnedError,
 };
 
 /// Seconds after which a client may ask again for what has not come yet.
@@ -95,9 +96,13 @@ impl S3Error {
     fn of_name(error: &NoName, key: &str) -> Self {
         let message = error.to_string();
         match error {
-            NoName::NoAlias(_) => Self(StatusCode::NOT_FOUND, "NoSuchBucket", message),
-            NoName::Ambiguous { .. } => Self(StatusCode::CONFLICT, "AmbiguousName", message),
-            NoName::NotTheirs { .. } => Self(StatusCode::NOT_FOUND, "NoSuchKey", message),
+            NoName::Owned(OwnedError::NoAlias(_)) => {
+                Self(StatusCode::NOT_FOUND, "NoSuchBucket", message)
+            }
+            NoName::Owned(OwnedError::Ambiguous { .. }) => {
+                Self(StatusCode::CONFLICT, "AmbiguousName", message)
+            }
+            NoName::Owned(_) => Self(StatusCode::NOT_FOUND, "NoSuchKey", message),
             NoName::Unread(fault) => Self::of(fault, key),
         }
     }

@@ -42,6 +42,8 @@ struct Fs {
 struct Slots {
     numbers: BTreeMap<(String, ManifestId), Slot>,
     versions: Vec<SlotVersion>,
+    /// Aliases whose folders were looked at.
+    publishers: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -61,8 +63,8 @@ struct Opened {
 /// What is open.
 #[derive(Clone)]
 enum Handle {
-    /// The top as it was when it was opened.
-    Top(Arc<Vec<Entry>>),
+    /// The top, or a publisher's folder, as it was when it was opened.
+    Listed(Arc<Vec<Entry>>),
     /// A folder of a version.
     Folder(Slot, Arc<ReadVersion>, Arc<Folder>),
     /// A file.
@@ -113,14 +115,12 @@ impl Fs {
     /// What has a name in a folder.
     async fn lookup(&self, parent: u64, name: &str) -> Result<Attributes, ReadFault> {
         match Inode::of(parent).ok_or(ReadFault::NoFile)? {
-            Inode::Top => {
-                let found = top::find(&self.shared, name).await?;
-                let version = found.ok_or(ReadFault::NoFile)?;
-                let attributes = self.slot(name, version.version())?;
-                if let Inode::Of(slot, _) = attributes.inode {
-                    self.keep(slot, &version);
-                }
-                Ok(attributes)
+            Inode::Top if top::is_publisher(&self.shared, name).await? => self.publisher(name),
+            Inode::Top => self.found(name, Box::pin(top::find(&self.shared, name)).await?),
+            Inode::Publisher(number) => {
+                let alias = self.alias(number)?;
+                let found = Box::pin(top::find_theirs(&self.shared, &alias, name)).await?;
+                self.found(&format!("{alias}/{name}"), found)
             }
             Inode::Of(slot, Node::Folder { depth, first }) => {
                 let version = self.version(slot).await?;
@@ -133,10 +133,24 @@ impl Fs {
         }
     }
 
+    fn found(
+        &self,
+        name: &str,
+        version: Option<Arc<ReadVersion>>,
+    ) -> Result<Attributes, ReadFault> {
+        let version = version.ok_or(ReadFault::NoFile)?;
+        let attributes = self.slot(name, version.version())?;
+        if let Inode::Of(slot, _) = attributes.inode {
+            self.keep(slot, &version);
+        }
+        Ok(attributes)
+    }
+
     async fn attributes(&self, number: u64) -> Result<Attributes, ReadFault> {
         let inode = Inode::of(number).ok_or(ReadFault::NoFile)?;
         let (slot, size) = match inode {
             Inode::Top => return Ok(self.top()),
+            Inode::Publisher(number) => return self.publisher(&self.alias(number)?),
             Inode::Of(slot, Node::Folder { .. }) => (slot, 0),
             Inode::Of(slot, Node::File(shard)) => {
                 let version = self.version(slot).await?;
@@ -151,7 +165,11 @@ impl Fs {
     /// Opens a file or folder; what was opened stays of its version.
     async fn open(&self, number: u64) -> Result<u64, ReadFault> {
         let handle = match Inode::of(number).ok_or(ReadFault::NoFile)? {
-            Inode::Top => Handle::Top(Arc::new(self.list_top().await?)),
+            Inode::Top => Handle::Listed(Arc::new(self.list_top(None).await?)),
+            Inode::Publisher(number) => {
+                let alias = self.alias(number)?;
+                Handle::Listed(Arc::new(self.list_top(Some(alias)).await?))
+            }
             Inode::Of(slot, Node::Folder { depth, first }) => {
                 let version = self.version(slot).await?;
                 let folder = Folder::open(&*version, (depth, first)).await?;
@@ -189,7 +207,7 @@ impl Fs {
     ) -> Result<(), ReadFault> {
         match self.handle(handle).ok_or(ReadFault::NoFile)? {
             Handle::File(_) => Err(ReadFault::NoFile),
-            Handle::Top(entries) => {
+            Handle::Listed(entries) => {
                 let behind = entries.iter().skip_while(|entry| entry.next <= from);
                 behind.take_while(|entry| each(entry)).for_each(drop);
                 Ok(())
@@ -212,13 +230,21 @@ impl Fs {
         }
     }
 
-    async fn list_top(&self) -> Result<Vec<Entry>, ReadFault> {
-        let shared = self.shared.clone();
-        let listed = tokio::task::spawn_blocking(move || top::list(&shared)).await;
-        let listed = listed.map_err(|_| ReadFault::Failed)??;
+    /// What is listed at the top, or in the folder of a publisher.
+    async fn list_top(&self, alias: Option<String>) -> Result<Vec<Entry>, ReadFault> {
+        let (shared, of) = (self.shared.clone(), alias.clone());
+        let listed = tokio::task::spawn_blocking(move || match of {
+            Some(alias) => top::list_theirs(&shared, &alias),
+            None => top::list(&shared),
+        });
+        let listed = listed.await.map_err(|_| ReadFault::Failed)??;
         let entry = |(next, (name, version)): (u64, (String, Version))| {
+            let slot = match &alias {
+                Some(alias) => self.slot(&format!("{alias}/{name}"), &version),
+                None => self.slot(&name, &version),
+            };
             Ok(Entry {
-                attributes: self.slot(&name, &version)?,
+                attributes: slot?,
                 name,
                 next,
             })
@@ -228,6 +254,28 @@ impl Fs {
 
     fn child(&self, slot: Slot, child: &Child) -> Result<Attributes, ReadFault> {
         Ok(of_child(slot, child, self.slot_version(slot)?.created))
+    }
+
+    /// The folder of a publisher.
+    fn publisher(&self, alias: &str) -> Result<Attributes, ReadFault> {
+        let mut slots = self.slots();
+        let known = slots.publishers.iter().position(|known| known == alias);
+        let at = known.unwrap_or_else(|| {
+            slots.publishers.push(alias.to_owned());
+            slots.publishers.len() - 1
+        });
+        let number = u32::try_from(at).map_err(|_| ReadFault::Failed)?;
+        let inode = Inode::Publisher(number);
+        Ok(Attributes {
+            inode,
+            ..self.top()
+        })
+    }
+
+    fn alias(&self, number: u32) -> Result<String, ReadFault> {
+        let at = usize::try_from(number).map_err(|_| ReadFault::NoFile)?;
+        let slots = self.slots();
+        slots.publishers.get(at).cloned().ok_or(ReadFault::NoFile)
     }
 
     /// The folder of a version at the top, under a name.

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{ResolveError, Version, Wish, local};
+use super::{ResolveError, Version, Wish, local, owned::Publisher};
 use crate::{
     ask::{self, AskError},
     fault::with_causes,
@@ -41,6 +41,7 @@ pub(crate) struct Search {
     net: Net,
     id: RecordId,
     hints: usize,
+    publisher: Option<Publisher>,
     within: Duration,
     finder: Finder,
     asking: JoinSet<Answer>,
@@ -92,6 +93,7 @@ impl Search {
             net: net.clone(),
             id: wish.id,
             hints: wish.hints.len(),
+            publisher: wish.publisher.clone(),
             within,
             finder: Finder::start(net.clone(), keys, hints),
             asking: JoinSet::new(),
@@ -109,7 +111,7 @@ impl Search {
     /// The version, as soon as somebody told of one, or at the end of the search the one that is known here.
     pub(crate) async fn found(&mut self) -> Result<Version, ResolveError> {
         loop {
-            let version = local(&self.shared, self.id)?;
+            let version = self.local()?;
             if let Some(version) = version.filter(|_| self.settled || !self.answered.is_empty()) {
                 return Ok(version);
             }
@@ -118,11 +120,20 @@ impl Search {
             }
         }
         let looked = self.looked().await;
-        local(&self.shared, self.id)?.ok_or(ResolveError::NotFound {
+        self.local()?.ok_or(ResolveError::NotFound {
             id: self.id,
             within: self.within,
             looked,
         })
+    }
+
+    /// The version that is known here. Refuses what is not the publisher's who was meant.
+    fn local(&self) -> Result<Option<Version>, ResolveError> {
+        let version = local(&self.shared, self.id)?;
+        if let (Some(version), Some(publisher)) = (&version, &self.publisher) {
+            publisher.check(&version.state)?;
+        }
+        Ok(version)
     }
 
     /// Another version than this, as soon as there is one; `None` when those who may know one have been heard, or
@@ -132,7 +143,7 @@ impl Search {
         than: ManifestId,
     ) -> Result<Option<Version>, ResolveError> {
         loop {
-            let version = local(&self.shared, self.id)?;
+            let version = self.local()?;
             if let Some(version) = version.filter(|version| version.id != than) {
                 return Ok(Some(version));
             }
@@ -186,7 +197,7 @@ impl Search {
             () = looked.cancelled(), if !looked.is_cancelled() => {}
             () = sleep_until(self.deadline) => self.settled = true,
         }
-        let found = local(&self.shared, self.id)?;
+        let found = self.local()?;
         let exact = found
             .as_ref()
             .is_some_and(|version| RecordId::from(version.id) == self.id);

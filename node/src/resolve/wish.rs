@@ -4,12 +4,17 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use opendag_protocol::{
     DatasetId, RecordId,
+    http::alias::Alias,
     link::Link,
     revision::{self, Meaning, Revision},
 };
 use tokio::time::Instant;
 
-use super::{ResolveError, history, resolve};
+use super::{
+    ResolveError, history,
+    owned::{OwnedError, Publisher},
+    resolve,
+};
 use crate::{carry, find::PeerHint, net::Net, node::Shared, report::Reporter};
 
 /// What a user means: a dataset, or a version by its id.
@@ -19,6 +24,8 @@ pub(crate) struct Wish {
     pub(crate) id: RecordId,
     /// Peers to ask first.
     pub(crate) hints: Vec<PeerHint>,
+    /// Who must own it.
+    pub(crate) publisher: Option<Publisher>,
 }
 
 /// What a user typed. Which version a revision means is found out by [`Asked::here`] or
@@ -38,6 +45,7 @@ impl Asked {
         peers: &[String],
     ) -> Result<Self, ResolveError> {
         let mut hints = addresses(peers)?;
+        let mut publisher = None;
         let (id, revision) = match text.parse::<Link>() {
             Ok(link) => {
                 hints.extend(addresses(link.peers())?);
@@ -46,15 +54,25 @@ impl Asked {
             Err(source) => match named(shared, text)? {
                 Some(named) => named,
                 None if cwd.join(text).is_file() => (exported(shared, &cwd.join(text))?, None),
-                None => {
-                    return Err(ResolveError::NotALink {
-                        text: text.chars().take(64).collect(),
-                        source,
-                    });
-                }
+                None => match owned(shared, text)? {
+                    Some((owner, id, revision)) => {
+                        publisher = Some(owner);
+                        (id, revision)
+                    }
+                    None => {
+                        return Err(ResolveError::NotALink {
+                            text: text.chars().take(64).collect(),
+                            source,
+                        });
+                    }
+                },
             },
         };
-        let wish = Wish { id, hints };
+        let wish = Wish {
+            id,
+            hints,
+            publisher,
+        };
         let revision = revision.filter(|revision| !revision.is_newest());
         Ok(Self { wish, revision })
     }
@@ -74,8 +92,8 @@ impl Asked {
             None => Some(self.wish.id),
             Some(revision) => self.known(shared, revision)?,
         };
-        let hints = || self.wish.hints.clone();
-        Ok(id.map(|id| Wish { id, hints: hints() }))
+        let wish = self.wish.clone();
+        Ok(id.map(|id| Wish { id, ..wish }))
     }
 
     /// What it means; older versions than are known here are asked for. Dropping it is safe.
@@ -92,9 +110,11 @@ impl Asked {
         let until = Instant::now() + within;
         let mut newest = resolve(shared, net, &self.wish, within, report).await?;
         if self.wish.id == newest.id.into() {
-            let hints = self.wish.hints.clone();
-            let id = newest.dataset().into();
-            newest = resolve(shared, net, &Wish { id, hints }, within, report).await?;
+            let wish = Wish {
+                id: newest.dataset().into(),
+                ..self.wish.clone()
+            };
+            newest = resolve(shared, net, &wish, within, report).await?;
         }
         if self.if_known(shared)?.is_none() {
             report.waiting("resolve", "older versions").await;
@@ -180,6 +200,32 @@ fn named(
         }
     }
     Ok(None)
+}
+
+/// A publisher's dataset by the user's name for the publisher, with a revision behind it or none.
+fn owned(
+    shared: &Shared,
+    text: &str,
+) -> Result<Option<(Publisher, RecordId, Option<Revision>)>, ResolveError> {
+    let Some((alias, name)) = text.split_once('/') else {
+        return Ok(None);
+    };
+    if alias.parse::<Alias>().is_err() {
+        return Ok(None);
+    }
+    let publisher = Publisher::find(shared, alias).map_err(|source| match source {
+        OwnedError::NoAlias(_) => ResolveError::NoAlias {
+            text: text.chars().take(64).collect(),
+            source: Box::new(source),
+        },
+        other => other.into(),
+    })?;
+    let (name, revision) = publisher.split(shared, name)?;
+    let Ok(revision) = revision.map(str::parse).transpose() else {
+        return Ok(None);
+    };
+    let id = publisher.dataset(shared, name)?;
+    Ok(id.map(|id| (publisher, id, revision)))
 }
 
 /// The dataset of that name: of several the one of which something lies here.

@@ -190,7 +190,9 @@ fn attr(attributes: &Attributes, (uid, gid): (u32, u32)) -> FileAttr {
 /// How long what was told of a parent's child holds.
 fn lasts(attributes: &Attributes) -> Duration {
     match attributes.inode {
-        Inode::Of(_, super::Node::Folder { depth: 0, .. }) | Inode::Top => NEWEST,
+        Inode::Of(_, super::Node::Folder { depth: 0, .. }) | Inode::Top | Inode::Publisher(_) => {
+            NEWEST
+        }
         Inode::Of(..) => LASTING,
     }
 }

@@ -3,6 +3,8 @@
 
 use opendag_protocol::table::ShardIndex;
 
+/// Numbers of publishers' folders: of no slot, and behind that of the top.
+const PUBLISHERS: u64 = 1 << SHARD_BITS;
 /// The number of the tree's top, by FUSE's rule.
 const TOP: u64 = 1;
 /// Bits of a shard's number.
@@ -19,6 +21,8 @@ pub(super) const SLOTS_MAX: u32 = (1 << (u64::BITS - SHARD_BITS - DEPTH_BITS)) -
 pub(super) enum Inode {
     /// The top, which lists datasets.
     Top,
+    /// A publisher's folder, which lists the publisher's datasets.
+    Publisher(u32),
     /// Something of a version.
     Of(Slot, Node),
 }
@@ -52,8 +56,10 @@ impl Node {
 impl Inode {
     /// Its number.
     pub(super) fn number(self) -> u64 {
-        let Self::Of(Slot(slot), node) = self else {
-            return TOP;
+        let (Slot(slot), node) = match self {
+            Self::Top => return TOP,
+            Self::Publisher(number) => return PUBLISHERS | u64::from(number),
+            Self::Of(slot, node) => (slot, node),
         };
         let (depth, shard) = match node {
             Node::File(shard) => (FILE, shard),
@@ -68,7 +74,11 @@ impl Inode {
             return Some(Self::Top);
         }
         let slot = u32::try_from(number >> (SHARD_BITS + DEPTH_BITS)).ok()?;
-        let shard = ShardIndex(u32::try_from(number & u64::from(u32::MAX)).ok()?);
+        let low = u32::try_from(number & u64::from(u32::MAX)).ok()?;
+        if number >> SHARD_BITS == PUBLISHERS >> SHARD_BITS {
+            return Some(Self::Publisher(low));
+        }
+        let shard = ShardIndex(low);
         let node = match number >> SHARD_BITS & FILE {
             FILE => Node::File(shard),
             depth => Node::Folder {
@@ -106,6 +116,11 @@ mod tests {
         }
         assert_eq!(Inode::of(Inode::Top.number()), Some(Inode::Top));
         assert!(seen.insert(Inode::Top.number()));
+        for number in [0, 1, u32::MAX] {
+            let inode = Inode::Publisher(number);
+            assert_eq!(Inode::of(inode.number()), Some(inode));
+            assert!(seen.insert(inode.number()));
+        }
         assert_eq!(Inode::of(0), None);
         assert_eq!(Inode::of(7), None);
     }

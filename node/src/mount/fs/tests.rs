@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use axum::body::Bytes;
 use futures::{StreamExt, stream::FuturesUnordered};
+use opendag_protocol::RecordId;
 use tokio::{
     runtime,
     sync::{mpsc, oneshot},
@@ -345,4 +346,64 @@ async fn bytes_that_do_not_come_are_an_error_after_the_deadline_and_soon_after_i
         began.elapsed()
     );
     scene.node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_folder_of_a_publisher_has_the_publishers_datasets_and_nobody_elses() {
+    let scene = Scene::new().await;
+    let (mine, _) = scene.publish("one", "data", &[("mine", b"1")]).await;
+    let theirs = scene.publish_as("bob", "theirs", "data").await;
+    scene.publish_as("bob", "more", "more@home").await;
+    let shared = &scene.node.shared;
+    let owner = |dataset: &str| {
+        let id = dataset.parse::<RecordId>().unwrap();
+        let state = shared.store.dataset(&id.into()).unwrap().unwrap();
+        *state.owners().current().fields().owners.first().unwrap()
+    };
+    let aliases = shared.data_dir.aliases();
+    for (alias, dataset) in [("alice", &mine), ("bob", &theirs), ("data", &theirs)] {
+        aliases
+            .set(&alias.parse().unwrap(), &owner(dataset))
+            .unwrap();
+    }
+    let listed = |path: &'static str| async {
+        let found = scene.walk(path).await.unwrap();
+        scene.list(&found, 1).await
+    };
+    assert_eq!(listed("alice").await, ["data"]);
+    assert_eq!(listed("bob").await, ["data", "more@home"]);
+    for path in [
+        "alice/data/mine",
+        "alice/data@0/mine",
+        "alice/data@of-one/mine",
+        "bob/data/theirs",
+        "bob/more@home/theirs",
+        "bob/more@home@0/theirs",
+    ] {
+        assert!(scene.walk(path).await.unwrap().is_file(), "{path}");
+    }
+    for path in [
+        "alice/data/theirs",
+        "bob/data@of-one",
+        "bob/data/mine",
+        "nobody/data",
+        "bob/bob/data",
+    ] {
+        assert_eq!(scene.walk(path).await, Err(ReadFault::NoFile), "{path}");
+    }
+    let bob = scene.walk("bob").await.unwrap();
+    assert_eq!(
+        scene.fs.attributes(bob.inode.number()).await.unwrap(),
+        bob,
+        "a number stays"
+    );
+    assert_ne!(scene.walk("alice").await.unwrap().inode, bob.inode);
+
+    // A dataset that lies here hides a publisher of its name; what others call theirs does not.
+    scene.publish_as("bob", "hidden", "alice").await;
+    assert_eq!(listed("alice").await, ["theirs"]);
+    aliases.remove(&"bob".parse().unwrap()).unwrap();
+    assert_eq!(scene.walk("bob").await, Err(ReadFault::NoFile));
+    let gone = scene.fs.lookup(bob.inode.number(), "data").await;
+    assert_eq!(gone, Err(ReadFault::NoFile));
 }

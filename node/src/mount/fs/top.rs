@@ -2,13 +2,20 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use opendag_protocol::{DatasetId, RecordId, revision};
+use opendag_protocol::{
+    DatasetId, RecordId,
+    http::{alias::Alias, hf::Repo},
+    revision,
+};
 
 use crate::{
     gateway::repo::{self, MAIN, NoVersion},
     node::Shared,
     read::{ReadFault, ReadVersion},
-    resolve::{self, Version},
+    resolve::{
+        self, Version,
+        owned::{OwnedError, Publisher},
+    },
 };
 
 /// Between a name that several datasets have, and the end of an id.
@@ -38,6 +45,90 @@ pub(super) fn list(shared: &Shared) -> Result<BTreeMap<String, Version>, ReadFau
         }
     }
     Ok(listed)
+}
+
+/// The same of a publisher's datasets, each under its name; of several of one name none.
+///
+/// # Errors
+/// As [`list`]; [`ReadFault::Unknown`] if there is no such alias.
+pub(super) fn list_theirs(
+    shared: &Shared,
+    alias: &str,
+) -> Result<BTreeMap<String, Version>, ReadFault> {
+    let publisher = publisher(shared, alias)?.ok_or(ReadFault::Unknown)?;
+    let mut listed = BTreeMap::new();
+    for version in newest(shared)?.into_values() {
+        if publisher.vouches(&version.state) {
+            let same = listed.entry(version.name()).or_insert_with(Vec::new);
+            same.push(version);
+        }
+    }
+    let one = |(name, versions): (String, Vec<Version>)| {
+        let [version] = <[Version; 1]>::try_from(versions).ok()?;
+        Some((name, version))
+    };
+    Ok(listed.into_iter().filter_map(one).collect())
+}
+
+/// Does the name mean the folder of a publisher? Not if a dataset has it of which something lies here; but what
+/// others call theirs never hides one.
+///
+/// # Errors
+/// [`ReadFault::Failed`].
+pub(super) async fn is_publisher(shared: &Arc<Shared>, name: &str) -> Result<bool, ReadFault> {
+    if name.parse::<Alias>().is_err() {
+        return Ok(false);
+    }
+    let (shared, name) = (shared.clone(), name.to_owned());
+    let is = tokio::task::spawn_blocking(move || {
+        if publisher(&shared, &name)?.is_none() {
+            return Ok(false);
+        }
+        let known = shared.store.by_name(&name);
+        let known = known.map_err(|error| failed(&error))?;
+        if known.is_empty() {
+            return Ok(true);
+        }
+        let here = newest(&shared)?;
+        Ok(!known.iter().any(|id| here.contains_key(id)))
+    });
+    is.await.map_err(|error| failed(&error))?
+}
+
+/// The version of a publisher's dataset that a name means, with `@` and a revision or without. What is not known
+/// here is asked of the network.
+///
+/// # Errors
+/// [`ReadFault::Failed`].
+pub(super) async fn find_theirs(
+    shared: &Arc<Shared>,
+    alias: &str,
+    name: &str,
+) -> Result<Option<Arc<ReadVersion>>, ReadFault> {
+    let (shared_of, alias, text) = (shared.clone(), alias.to_owned(), name.to_owned());
+    let read = tokio::task::spawn_blocking(move || {
+        let Some(publisher) = publisher(&shared_of, &alias)? else {
+            return Ok(None);
+        };
+        let read = publisher.split(&shared_of, &text);
+        let (name, revision) = read.map_err(|error| failed(&error))?;
+        let (name, revision) = (name.to_owned(), revision.unwrap_or(MAIN).to_owned());
+        let namespace = alias;
+        Ok(Some((Repo { namespace, name }, revision)))
+    });
+    match read.await.map_err(|error| failed(&error))?? {
+        Some((repo, revision)) => opened(repo::version(shared, &repo, &revision).await),
+        None => Ok(None),
+    }
+}
+
+/// The publisher that an alias stands for.
+fn publisher(shared: &Shared, alias: &str) -> Result<Option<Publisher>, ReadFault> {
+    match Publisher::find(shared, alias) {
+        Ok(publisher) => Ok(Some(publisher)),
+        Err(OwnedError::NoAlias(_)) => Ok(None),
+        Err(error) => Err(failed(&error)),
+    }
 }
 
 /// The newest versions of the datasets of which something lies here.
@@ -87,7 +178,13 @@ async fn version(
     id: RecordId,
     revision: &str,
 ) -> Result<Option<Arc<ReadVersion>>, ReadFault> {
-    match repo::of_id(shared, id, revision).await {
+    opened(repo::of_id(shared, id, revision).await)
+}
+
+fn opened(
+    version: Result<Arc<ReadVersion>, NoVersion>,
+) -> Result<Option<Arc<ReadVersion>>, ReadFault> {
+    match version {
         Ok(version) => Ok(Some(version)),
         Err(NoVersion::Revision | NoVersion::Name(_) | NoVersion::Repo(ReadFault::Unknown)) => {
             Ok(None)
