@@ -1,8 +1,14 @@
 //! The gateway on a node that holds nothing: it reads from peers what clients ask for, and no wrong byte.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use opendag_tests::{
     Daemon, MIB, Tree, World,
     hostile::{Author, Conduct, Library, Peer},
@@ -139,6 +145,49 @@ fn p2_a_liar_beside_an_honest_peer_gives_readers_no_wrong_byte() -> Result<()> {
         );
     }
     ensure!(liar.counts().asked() > 0, "the liar was never asked");
+    Ok(())
+}
+
+#[test]
+fn a_description_that_nobody_gives_is_waited_for_once_by_all_readers() -> Result<()> {
+    let world = world()?;
+    let source = Tree::new(176)
+        .file("a.bin", 9)
+        .write(&world.path("source"))?;
+    let author = world.node("author");
+    let dataset = text(&author.publish(&source, "data")?, "dataset")?;
+    let records = world.path("records.json").display().to_string();
+    author
+        .run(["manifest", "export", "data", "-o", &records])?
+        .ok()?;
+    let reader = world.node("reader");
+    reader.run(["show", &records])?.ok()?;
+    let daemon = reader.daemon(["--gateway", "127.0.0.1:0"])?;
+    let url = text(&daemon.ready, "gateway")?;
+    let path = format!("/d/{dataset}/a.bin");
+    let start = Instant::now();
+    let answers: Vec<_> = thread::scope(|scope| {
+        let ask = |method| {
+            let (url, path) = (&url, &path);
+            scope.spawn(move || request(url, method, path, &[], ""))
+        };
+        let asking = ["HEAD", "GET", "HEAD", "GET"].map(ask);
+        asking.map(|asked| asked.join()).into_iter().collect()
+    });
+    // One after the other they would take 32 s.
+    ensure!(
+        start.elapsed() < Duration::from_secs(24),
+        "{:?}",
+        start.elapsed()
+    );
+    for answer in answers {
+        let answer = answer.map_err(|_| anyhow!("a reader panicked"))??;
+        ensure!(
+            answer.status == 429 && header(&answer, "retry-after") == Some("1"),
+            "{}",
+            answer.head
+        );
+    }
     Ok(())
 }
 

@@ -85,11 +85,28 @@ impl ReadVersion {
         &self,
         path: &DatasetPath,
     ) -> Result<(ShardIndex, FileEntry), ReadFault> {
-        let index = self.index().await?;
-        let page_ref = index.page_of_path(path).ok_or(ReadFault::NoFile)?;
-        let page = self.page(page_ref).await?;
-        let (shard, entry) = page.find(path).ok_or(ReadFault::NoFile)?;
-        Ok((shard, entry.clone()))
+        let find = async {
+            let index = self.index().await?;
+            let page_ref = index.page_of_path(path).ok_or(ReadFault::NoFile)?;
+            let page = self.page(page_ref).await?;
+            let (shard, entry) = page.find(path).ok_or(ReadFault::NoFile)?;
+            Ok((shard, entry.clone()))
+        };
+        self.described(find).await
+    }
+
+    /// What `get` gives in the time in which clients wait, however many parts of the description it needs and
+    /// whoever else asks for them before.
+    async fn described<T>(
+        &self,
+        get: impl Future<Output = Result<T, ReadFault>>,
+    ) -> Result<T, ReadFault> {
+        let began = Instant::now();
+        let get = timeout(DESCRIPTION_MAX, Box::pin(get)).await;
+        get.unwrap_or_else(|_| {
+            let waits_for = "a peer that gives the description of this version".to_owned();
+            Err(self.waited(began, "the description of this version", waits_for))
+        })
     }
 
     /// At most `limit` files whose paths begin with `prefix`, behind `after`, in the order of their bytes.
@@ -214,7 +231,7 @@ impl ReadVersion {
             let bytes = self.blob(fields.table).await?;
             TableIndex::decode(&bytes, totals).map_err(|error| ReadFault::failed(&error))
         };
-        self.index.get_or_try_init(get).await
+        self.described(self.index.get_or_try_init(get)).await
     }
 
     /// A page of its table.
@@ -230,7 +247,8 @@ impl ReadVersion {
         };
         // Many readers of one page are one question.
         let page = self.page_cell(id);
-        page.get_or_try_init(get).await.cloned()
+        let page = self.described(page.get_or_try_init(get)).await;
+        page.cloned()
     }
 
     fn page_cell(&self, id: BlobId) -> PageCell {
@@ -266,18 +284,13 @@ impl ReadVersion {
             return Ok(bytes);
         }
         let descriptions = self.on_demand().await?.descriptions();
-        let began = Instant::now();
-        match timeout(DESCRIPTION_MAX, descriptions.blob(id, 0)).await {
-            Ok(Ok(bytes)) => {
-                self.moved();
-                Ok(bytes)
-            }
-            Ok(Err(error)) => Err(ReadFault::failed(&error)),
-            Err(_) => {
-                let waits_for = "a peer that gives the description of this version".to_owned();
-                Err(self.waited(began, "the description of this version", waits_for))
-            }
-        }
+        let get = async {
+            let bytes = descriptions.blob(id, 0).await;
+            bytes.map_err(|error| ReadFault::failed(&error))
+        };
+        let bytes = self.described(get).await?;
+        self.moved();
+        Ok(bytes)
     }
 
     /// Gets what every reader needs, if anything of it is not here.
