@@ -187,6 +187,7 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
         | Event::Receipt(_)
         | Event::Exported { .. }
         | Event::Imported(_)
+        | Event::Sources(_)
         | Event::Described { .. }
         | Event::Changed { .. }
         | Event::Rotated { .. }

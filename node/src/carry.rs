@@ -4,6 +4,8 @@
 //! Nothing in a file is trusted: [`opendag_protocol::exchange`] builds its records again, verifies all of
 //! them, and only then any of it is stored.
 
+mod croissant;
+
 use std::{
     fs::File,
     io::{self, Read},
@@ -15,10 +17,12 @@ use data_encoding::BASE64;
 use opendag_protocol::{
     BlobId,
     catalogue::Applied,
-    exchange::{Carried, Document, ExchangeError},
+    croissant::{CroissantError, Described},
+    exchange::{self, Carried, Document, ExchangeError},
     limits::{EXCHANGE_BLOBS_BYTES_MAX, EXCHANGE_BYTES_MAX},
     record::SignedRecord,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     export::{self, ExportError},
@@ -26,6 +30,7 @@ use crate::{
     inspect::{self, InspectError},
     node::Shared,
     ops::{Event, ExportRequest, ImportRequest, ImportedInfo, LinkRequest},
+    publish::PublishError,
     report::Reporter,
     resolve::{Version, Wish, now},
     store::StoreError,
@@ -60,6 +65,52 @@ pub(crate) enum CarryError {
         #[source]
         source: ExportError,
     },
+    /// The description is refused.
+    #[error("{path} is refused", path = path.display())]
+    Croissant {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: CroissantError,
+    },
+    /// A description of nothing that can be checked.
+    #[error(
+        "{path} describes no file with a SHA-256, so no file can be told from another; publish the folder of \
+         files that you have with `opendag publish`", path = path.display()
+    )]
+    NoFiles {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Options for a description with records, or the other way round.
+    #[error("--files, -o, --name, --label, --license and --key are for descriptions in Croissant, and {path} is none", path = path.display())]
+    NotDescription {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Nowhere to write to.
+    #[error("a draft is written of described files; name a new file for it with -o")]
+    NoDraft,
+    /// No name.
+    #[error("the description has no name that a dataset can have; name it with --name")]
+    NoName,
+    /// Some files are not there.
+    #[error(
+        "{count} of the described files are not in {folder} as they should be: {named}; import the description \
+         without --files to see where they can be had", folder = folder.display()
+    )]
+    Missing {
+        /// Where they should be.
+        folder: PathBuf,
+        /// How many.
+        count: usize,
+        /// Which ones.
+        named: String,
+    },
+    /// No draft can be made.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
     /// The version, or its table, cannot be had.
     #[error(transparent)]
     Inspect(#[from] InspectError),
@@ -86,6 +137,13 @@ impl CarryError {
             }
             | Self::Store(StoreError::Refused { .. }) => Fault::Refused,
             Self::Read { .. } | Self::Document { .. } | Self::Records { .. } => Fault::Input,
+            Self::Croissant { .. }
+            | Self::NoFiles { .. }
+            | Self::NotDescription { .. }
+            | Self::NoDraft
+            | Self::NoName
+            | Self::Missing { .. } => Fault::Input,
+            Self::Publish(error) => error.fault(),
             Self::Inspect(error) => error.fault(),
             Self::Export(_) => Fault::Input,
             Self::Stopped | Self::Store(_) => Fault::Local,
@@ -168,11 +226,29 @@ async fn blobs(
 pub(crate) async fn import(
     shared: &Arc<Shared>,
     request: &ImportRequest,
+    report: &Reporter,
+    cancel: &CancellationToken,
 ) -> Result<Event, CarryError> {
+    let file = request.file.clone();
+    let read = tokio::task::spawn_blocking(move || read_any(&file));
+    let carried = match read.await.map_err(|_| CarryError::Stopped)?? {
+        Content::Carried(carried) => carried,
+        Content::Described(described) => {
+            return croissant::import(shared, request, *described, (report, cancel)).await;
+        }
+    };
+    let plain = ImportRequest {
+        file: request.file.clone(),
+        ..ImportRequest::default()
+    };
+    if *request != plain {
+        return Err(CarryError::NotDescription {
+            path: request.file.clone(),
+        });
+    }
     let _working = shared.store.work().await;
-    let (asked, file) = (shared.clone(), request.file.clone());
+    let asked = shared.clone();
     let taken = tokio::task::spawn_blocking(move || {
-        let carried = read(&file)?;
         let is_new = learn(&asked, &carried)?;
         Ok::<_, CarryError>((carried, is_new))
     });
@@ -203,8 +279,34 @@ pub(crate) async fn import(
     })))
 }
 
-/// What a file carries, of any format, verified. Blocks.
+/// What a file may be.
+enum Content {
+    /// Records of a version, verified.
+    Carried(Carried),
+    /// A description by others.
+    Described(Box<Described>),
+}
+
+/// What is in a file. Blocks.
+fn read_any(path: &Path) -> Result<Content, CarryError> {
+    let bytes = bytes_of(path)?;
+    let is_ours = export::looks_like(&bytes) || exchange::looks_like(&bytes);
+    if is_ours || !opendag_protocol::croissant::looks_like(&bytes) {
+        return opened(path, &bytes).map(Content::Carried);
+    }
+    let described = Described::read(&bytes).map_err(|source| CarryError::Croissant {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Content::Described(Box::new(described)))
+}
+
+/// What a file carries, of any format but Croissant, verified. Blocks.
 pub(crate) fn read(path: &Path) -> Result<Carried, CarryError> {
+    opened(path, &bytes_of(path)?)
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>, CarryError> {
     let mut bytes = Vec::new();
     let bytes_max = u64::try_from(EXCHANGE_BYTES_MAX).unwrap_or(u64::MAX);
     // One byte more tells that it is too long.
@@ -213,18 +315,22 @@ pub(crate) fn read(path: &Path) -> Result<Carried, CarryError> {
         path: path.to_owned(),
         source,
     })?;
+    Ok(bytes)
+}
+
+fn opened(path: &Path, bytes: &[u8]) -> Result<Carried, CarryError> {
     let refused = |source| CarryError::Document {
         path: path.to_owned(),
         source,
     };
-    if export::looks_like(&bytes) {
-        let records = export::parse(&bytes).map_err(|source| CarryError::Records {
+    if export::looks_like(bytes) {
+        let records = export::parse(bytes).map_err(|source| CarryError::Records {
             path: path.to_owned(),
             source,
         })?;
         return Carried::new(records, Vec::new()).map_err(refused);
     }
-    let document = Document::read(&bytes).map_err(refused)?;
+    let document = Document::read(bytes).map_err(refused)?;
     document.open().map_err(refused)
 }
 

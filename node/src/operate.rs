@@ -128,7 +128,7 @@ async fn carry_out(
         Operation::Review(request) => reviews::review(shared, &request, report).await?,
         Operation::Search(request) => search::search(shared, &request, report).await?,
         Operation::Export(request) => carry::export(shared, &request, report).await?,
-        Operation::Import(request) => carry::import(shared, &request).await?,
+        Operation::Import(request) => carry::import(shared, &request, report, cancel).await?,
         Operation::Describe(request) => inspect::describe(shared, &request, report).await?,
         Operation::Verify(request) => {
             let _running = shared.running.begin("verify".to_owned());

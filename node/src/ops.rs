@@ -23,7 +23,7 @@ mod search;
 
 use std::future::Future;
 
-pub use carry::{ExportRequest, ImportRequest, ImportedInfo};
+pub use carry::{ExportRequest, ImportRequest, ImportedInfo, LeftInfo, SourceInfo, SourcesInfo};
 pub use diff::{DiffBytes, DiffInfo, MovedFile, SchemaDiff, SchemaFit};
 pub use draft::{
     DraftInfo, DraftKind, DraftVersion, MissingInfo, OwnerRecordInfo, OwnerSet, OwnersInfo,

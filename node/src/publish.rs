@@ -19,6 +19,7 @@ use std::{
     sync::Arc,
 };
 
+use data_encoding::HEXLOWER;
 use opendag_protocol::{
     chunkmap::ChunkMapError,
     draft::DraftError,
@@ -139,6 +140,12 @@ pub(crate) enum PublishError {
         /// The folder.
         path: PathBuf,
     },
+    /// A file is not the one that was asked for.
+    #[error("{file} has another SHA-256 than it should have; get it again", file = file.display())]
+    OtherContent {
+        /// Which file.
+        file: PathBuf,
+    },
     /// The disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -171,7 +178,7 @@ impl PublishError {
             Self::Threshold { .. } | Self::Owners(_) | Self::Dataset(_) => Fault::Refused,
             Self::Key(error) => crate::fault::of_keys(error),
             Self::Drafts(error) => error.fault(),
-            Self::Draft(_) | Self::Changed { .. } => Fault::Refused,
+            Self::Draft(_) | Self::Changed { .. } | Self::OtherContent { .. } => Fault::Refused,
             Self::Hash(_) | Self::Disk(_) | Self::Store(_) | Self::Cancelled | Self::Stopped => {
                 Fault::Local
             }
@@ -248,6 +255,7 @@ async fn read(
     }
     let walk = Arc::new(walk);
     let (described, files) = describe::describe(shared, request, &walk, (report, cancel)).await?;
+    check_only(request, &walk, &files)?;
     let kind = if request.copy {
         PlaceKind::Copied
     } else {
@@ -259,6 +267,22 @@ async fn read(
         files,
         kind,
     })
+}
+
+/// Is each file the one that was asked for?
+fn check_only(request: &PublishRequest, walk: &Walk, files: &Files) -> Result<(), PublishError> {
+    if request.only.is_empty() {
+        return Ok(());
+    }
+    for (found, hashed) in walk.files.iter().zip(&files.hashed) {
+        let digest = hashed.sha256.map(|digest| HEXLOWER.encode(&digest));
+        if digest.as_ref() != request.only.get(found.path.as_str()) {
+            return Err(PublishError::OtherContent {
+                file: walk.file(found),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Makes durable that a version lies in the folder that was read. Blocks.
@@ -298,7 +322,10 @@ fn gather(shared: &Shared, request: &PublishRequest) -> Result<(Walk, Vec<Event>
     } else {
         Links::Refuse
     };
-    let mut walk = walk::walk(&request.path, &exclude, links)?;
+    let mut walk = match request.only.is_empty() {
+        true => walk::walk(&request.path, &exclude, links)?,
+        false => walk::only(&request.path, request.only.keys())?,
+    };
     if !request.copy {
         let data = shared.data_dir.path();
         if walk

@@ -9,6 +9,7 @@ mod armor;
 pub mod catalogue;
 pub mod cbor;
 pub mod chunkmap;
+pub mod croissant;
 pub mod draft;
 pub mod exchange;
 pub mod fault;

@@ -128,6 +128,13 @@ pub const EXCHANGE_BLOBS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Nesting of elements in such a document as XML: ours needs 4.
 pub const EXCHANGE_XML_DEPTH_MAX: usize = 8;
 
+/// A description in Croissant that is imported: one of 10,000 files and many fields has some 5 MiB; as JSON
+/// values it takes ten times its size.
+pub const CROISSANT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Files and file sets of such a description.
+pub const CROISSANT_FILES_MAX: usize = 50_000;
+
 /// Names that are offered for a revision that nothing is called: what the eye takes in at once.
 pub const REVISION_HINTS_MAX: usize = 5;
 

@@ -35,7 +35,7 @@ pub(crate) use signed::seal_parts;
 pub use statement::{Statement, StatementFields};
 pub use subject::Subject;
 pub use text::FieldProblem;
-pub(crate) use text::{Shape, check_name, check_text};
+pub(crate) use text::{Shape, check_language, check_name, check_text, check_url};
 pub use unfinished::UnfinishedRecord;
 
 use crate::{

@@ -3,10 +3,13 @@
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
-use opendag_tests::{http::request, world::text};
+use opendag_tests::{
+    http::request,
+    world::{COMMAND_TIME_MAX, text},
+};
 use serde_json::Value;
 
-use crate::common::world;
+use crate::common::{ensure_says, world};
 
 const LINES: &str = "{\"id\": 1, \"who\": {\"name\": \"a\"}}\n{\"id\": 2}\n";
 
@@ -163,6 +166,181 @@ fn a_description_is_exported_beside_the_files() -> Result<()> {
             "{options:?}: {:?}",
             refused.code
         );
+    }
+    Ok(())
+}
+
+/// What `manifest export --format croissant` says comes back, equal in all that a manifest can say.
+#[test]
+fn a_description_of_our_own_becomes_the_same_version_again() -> Result<()> {
+    let world = world()?;
+    let source = world.path("source");
+    folder(&source)?;
+    let author = world.node("author");
+    let path = source.to_str().context("UTF-8")?;
+    let first = text(&author.publish(&source, "rows")?, "manifest")?;
+    let options = [
+        "--name=rows",
+        "--license=MIT OR Apache-2.0",
+        "--title=Rows & more",
+        "--description=Some\n\nlines.",
+        "--language=en",
+        "--tag=text",
+        "--homepage=https://example.org/",
+        "--derived-from",
+        &first,
+    ];
+    author
+        .run([&["publish", path][..], &options].concat())?
+        .ok()?;
+    let document = world.path("croissant.json");
+    let document = document.to_str().context("UTF-8")?;
+    let export = ["manifest", "export", "rows", "--format", "croissant"];
+    author
+        .run([&export[..], &["-o", document]].concat())?
+        .ok()?;
+
+    let other = world.node("other");
+    let listed = other.run(["manifest", "import", document])?.ok()?;
+    let listed = listed.event("sources")?;
+    ensure!(
+        listed["files"].as_array().map(Vec::len) == Some(4),
+        "{listed}"
+    );
+
+    // Others' files beside them stay out.
+    fs::write(source.join("note.txt"), "not described")?;
+    let draft = world.path("rows.draft");
+    let draft = draft.to_str().context("UTF-8")?;
+    let import = ["manifest", "import", document, "--files", path, "-o", draft];
+    let made = other.run(import)?.ok()?.event("draft")?;
+    ensure!(
+        made["signed_by"].as_array().is_some_and(Vec::is_empty),
+        "{made}"
+    );
+    other.run(["sign", draft])?.ok()?;
+    other.run(["publish", "--finish", draft])?.ok()?;
+    let shown = |node: &opendag_tests::Node| -> Result<Value> {
+        let shown = node.run(["show", "rows"])?.ok()?.event("versions")?;
+        Ok(shown["versions"][0].clone())
+    };
+    let (ours, theirs) = (shown(&author)?, shown(&other)?);
+    for field in [
+        "name",
+        "title",
+        "description",
+        "license",
+        "languages",
+        "tags",
+        "homepage",
+        "derived_from",
+        "files",
+        "bytes",
+    ] {
+        ensure!(ours[field] == theirs[field], "{field}: {ours} {theirs}");
+    }
+    ensure!(
+        ours["dataset"] != theirs["dataset"],
+        "another owner has another dataset"
+    );
+    Ok(())
+}
+
+/// Descriptions of others: what they need is listed for aria2, and only what they name becomes a draft.
+#[test]
+fn p2_a_description_of_others_becomes_a_draft_of_exactly_its_files() -> Result<()> {
+    let world = world()?;
+    let (files, node) = (world.path("files"), world.node("reader"));
+    fs::create_dir_all(files.join("data"))?;
+    fs::write(files.join("data/titanic.csv"), "name,survived\na,1\n")?;
+    fs::write(files.join("b c.csv"), "name\na\n")?;
+    let file = |name: &str, url: &str, on_disk: &str| -> Result<Value> {
+        let sha256 = sha256(&files.join(on_disk))?;
+        Ok(serde_json::json!({
+            "@type": "cr:FileObject", "@id": name, "name": name, "contentUrl": url, "sha256": sha256,
+        }))
+    };
+    let mut document = serde_json::json!({
+        "@context": { "@vocab": "https://schema.org/" },
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": "org/Titanic",
+        "license": "https://example.org/terms",
+        "distribution": [
+            file("passengers", "data/titanic.csv", "data/titanic.csv")?,
+            file("b c.csv", "https://example.org/raw/b%20c.csv", "b c.csv")?,
+            { "@type": "cr:FileObject", "name": "old.zip", "contentUrl": "https://example.org/old.zip", "md5": "00" },
+            { "@type": "cr:FileSet", "name": "images", "includes": "*.png" },
+        ],
+    });
+    let path = world.path("croissant.json");
+    let at = path.to_str().context("UTF-8")?;
+    let folder = files.to_str().context("UTF-8")?;
+    fs::write(&path, document.to_string())?;
+    let command = node.command(["manifest", "import", at]);
+    let listed = opendag_tests::Running::start("import", command)?
+        .finish(COMMAND_TIME_MAX)?
+        .ok()?;
+    let sum = sha256(&files.join("b c.csv"))?;
+    let expected = [
+        "https://example.org/raw/b%20c.csv",
+        " out=b c.csv",
+        &format!(" checksum=sha-256={sum}"),
+        "# data/titanic.csv lies beside the description",
+    ];
+    ensure!(listed.lines == expected, "{:#?}", listed.lines);
+    ensure_says(
+        &listed,
+        &[
+            "old.zip",
+            "MD5",
+            "images",
+            "file set",
+            "LicenseRef-example.org-terms",
+        ],
+    )?;
+
+    let draft = world.path("draft");
+    let draft = draft.to_str().context("UTF-8")?;
+    let import = ["manifest", "import", at, "--files", folder, "-o", draft];
+    // Its name has a slash.
+    ensure_says(&node.run(import)?.code(2)?, &["--name"])?;
+    let import = [&import[..], &["--name", "titanic"]].concat();
+    let refused = |code: i32, words: &[&str]| -> Result<()> {
+        ensure_says(&node.run(&import)?.code(code)?, words)?;
+        ensure!(!Path::new(draft).exists(), "a draft in spite of it");
+        Ok(())
+    };
+    fs::rename(files.join("b c.csv"), files.join("away"))?;
+    refused(2, &["1 of the described files", "b c.csv"])?;
+    fs::write(files.join("b c.csv"), "name\nb\n")?;
+    refused(4, &["b c.csv", "another SHA-256"])?;
+    fs::remove_file(files.join("b c.csv"))?;
+    std::os::unix::fs::symlink(files.join("away"), files.join("b c.csv"))?;
+    refused(2, &["symbolic link"])?;
+    fs::rename(files.join("away"), files.join("b c.csv"))?;
+    let made = node.run(&import)?.ok()?.event("draft")?;
+    ensure!(
+        made["version"]["files"] == 2 && made["name"] == "titanic",
+        "{made}"
+    );
+
+    // What names no file that can be checked, and what is of another version, becomes nothing.
+    for (field, value, words) in [
+        (
+            "distribution",
+            serde_json::json!([]),
+            "describes no file with a SHA-256",
+        ),
+        (
+            "conformsTo",
+            "http://mlcommons.org/croissant/2.0".into(),
+            "not to Croissant 1.0 or 1.1",
+        ),
+    ] {
+        document[field] = value;
+        fs::write(&path, document.to_string())?;
+        ensure_says(&node.run(["manifest", "import", at])?.code(2)?, &[words])?;
     }
     Ok(())
 }

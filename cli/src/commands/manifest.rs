@@ -14,7 +14,8 @@ use crate::{error::CliError, link::absolute_path};
 pub enum ManifestCommand {
     /// Write the signed records of a version to a file that `fetch` takes as a link, or describe it in Croissant
     Export(ExportArgs),
-    /// Take in an exported manifest, after all of its signatures were checked
+    /// Take in an exported manifest, after all of its signatures were checked; or make a draft of a dataset
+    /// that others describe in Croissant
     Import(ImportArgs),
 }
 
@@ -58,8 +59,27 @@ pub enum Format {
 /// Arguments of `manifest import`.
 #[derive(Clone, Debug, Args)]
 pub struct ImportArgs {
-    /// File that `manifest export` wrote: records, JSON, XML or Protobuf
+    /// File that `manifest export` wrote (records, JSON, XML or Protobuf), or a description in Croissant 1.0
+    /// or 1.1: without more, the files that it needs are listed for `aria2c -i`
     pub file: PathBuf,
+    /// Folder with the files that Croissant describes: each is checked, and a draft is written of them
+    #[arg(long, value_name = "DIR", requires = "output")]
+    pub files: Option<PathBuf>,
+    /// New file for the draft, which `sign` and `publish --finish` take
+    #[arg(short, long, value_name = "FILE", requires = "files")]
+    pub output: Option<PathBuf>,
+    /// Name of the dataset [default: what Croissant says]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Label of the version [default: what Croissant says]
+    #[arg(long)]
+    pub label: Option<String>,
+    /// Licence as an SPDX expression, or LicenseRef-NAME [default: what Croissant says]
+    #[arg(long, value_name = "SPDX")]
+    pub license: Option<String>,
+    /// Publisher key of the dataset [default: "default", made at the first use]
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
 }
 
 impl ManifestCommand {
@@ -68,6 +88,12 @@ impl ManifestCommand {
             Self::Export(args) => args.task(),
             Self::Import(args) => Ok(Task::Operation(Operation::Import(ImportRequest {
                 file: absolute_path(&args.file)?,
+                files: args.files.as_deref().map(absolute_path).transpose()?,
+                draft: args.output.as_deref().map(absolute_path).transpose()?,
+                name: args.name,
+                label: args.label,
+                license: args.license,
+                key: args.key,
             }))),
         }
     }

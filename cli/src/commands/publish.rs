@@ -118,6 +118,7 @@ impl PublishArgs {
             no_sha256: self.no_sha256,
             no_chunk_maps: self.no_chunk_maps,
             draft: self.draft.as_deref().map(absolute_path).transpose()?,
+            ..PublishRequest::default()
         })
     }
 }

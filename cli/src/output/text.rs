@@ -14,7 +14,7 @@ mod version;
 use std::{fmt::Write as _, path::Path};
 
 use indicatif::HumanBytes;
-use opendag_node::ops::{BadShard, Event, FileInfo, PeerShare};
+use opendag_node::ops::{BadShard, Event, FileInfo, PeerShare, SourcesInfo};
 
 use super::escape;
 
@@ -79,6 +79,7 @@ pub(super) fn of(event: &Event) -> String {
         Event::Exported { records, .. } => {
             lines.add(format_args!("{} records", records.len()));
         }
+        Event::Sources(info) => sources(&mut lines, info),
         Event::Imported(info) => version::imported(&mut lines, info),
         Event::Described { manifest, .. } => {
             lines.add(format_args!("Description of {manifest}"));
@@ -106,6 +107,21 @@ impl Lines {
     fn field(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             self.add(format_args!("{name:<12} {}", escape(value)));
+        }
+    }
+}
+
+/// Files that are needed, in the form that `aria2c -i` takes.
+fn sources(lines: &mut Lines, info: &SourcesInfo) {
+    for file in &info.files {
+        let path = escape(&file.path);
+        match &file.url {
+            Some(url) => {
+                lines.add(format_args!("{}", escape(url)));
+                lines.add(format_args!(" out={path}"));
+                lines.add(format_args!(" checksum=sha-256={}", escape(&file.sha256)));
+            }
+            None => lines.add(format_args!("# {path} lies beside the description")),
         }
     }
 }

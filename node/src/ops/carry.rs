@@ -22,12 +22,63 @@ pub struct ExportRequest {
     pub files: bool,
 }
 
-/// Take in what an exported manifest carries, of any format. Ends in [`super::Event::Imported`].
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+/// Take in what a file says. Records of a version, in any format, become known here: ends in
+/// [`super::Event::Imported`]. Of a description in Croissant it is said which files it needs, in
+/// [`super::Event::Sources`], and with the files it becomes a draft: ends in [`super::Event::Draft`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImportRequest {
     /// Absolute path of the file.
     pub file: PathBuf,
+    /// Absolute path of the folder with the files that Croissant describes.
+    pub files: Option<PathBuf>,
+    /// Absolute path of a new file for the draft.
+    pub draft: Option<PathBuf>,
+    /// As [`super::PublishRequest::name`]; default: what Croissant says.
+    pub name: Option<String>,
+    /// As [`super::PublishRequest::label`]; default: what Croissant says.
+    pub label: Option<String>,
+    /// As [`super::PublishRequest::license`]; default: what Croissant says.
+    pub license: Option<String>,
+    /// As [`super::PublishRequest::key`].
+    pub key: Option<String>,
+}
+
+/// Which files a description needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SourcesInfo {
+    /// What the dataset is called, if that can be the name of one.
+    pub name: Option<String>,
+    /// Title.
+    pub title: Option<String>,
+    /// SPDX expression, or `LicenseRef-` and a name.
+    pub license: Option<String>,
+    /// Files that can be checked.
+    pub files: Vec<SourceInfo>,
+    /// What cannot be taken.
+    pub left: Vec<LeftInfo>,
+}
+
+/// A file that a description needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SourceInfo {
+    /// Where it must lie in the folder of files.
+    pub path: String,
+    /// Where it can be had, unless it lies beside the description.
+    pub url: Option<String>,
+    /// Its size in bytes, if that is said exactly.
+    pub size: Option<u64>,
+    /// Its SHA-256 in hexadecimal digits.
+    pub sha256: String,
+}
+
+/// Something in a description that cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LeftInfo {
+    /// What it is called there.
+    pub name: String,
+    /// Why.
+    pub why: String,
 }
 
 /// A version that a file carries, whose signatures hold.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     DiffInfo, DraftInfo, ForkInfo, FoundInfo, FreedInfo, ImportedInfo, LicenseHint, LineageInfo,
     LockedInfo, OwnersInfo, PinInfo, PinnedBy, QuotaInfo, ReceiptInfo, ReviewInfo, ReviewsInfo,
-    Shell,
+    Shell, SourcesInfo,
 };
 
 /// How far a long operation is.
@@ -386,6 +386,8 @@ pub enum Event {
     },
     /// What a file carries is known here now.
     Imported(Box<ImportedInfo>),
+    /// Which files a description in Croissant needs.
+    Sources(Box<SourcesInfo>),
     /// A version in the vocabulary of Croissant.
     Described {
         /// The version.

@@ -1,6 +1,6 @@
 //! What a node can be asked, operation by operation.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,9 +45,14 @@ pub struct PublishRequest {
     pub no_sha256: bool,
     /// Do not make chunk maps, by which a fetch of a later version takes what it has from the earlier.
     pub no_chunk_maps: bool,
+    /// Paths to publish and no others, each with the SHA-256 in hexadecimal digits that the file must have;
+    /// none: all that is in the folder.
+    pub only: BTreeMap<String, String>,
     /// Absolute path of a new file: write a draft to it for others to sign, and publish nothing yet. Ends
     /// in [`super::Event::Draft`].
     pub draft: Option<PathBuf>,
+    /// Leave the draft without signatures, also where this node has keys that have a say.
+    pub unsigned: bool,
 }
 
 /// Apply a draft that enough owners have signed. Ends in [`super::Event::Published`] or

@@ -41,7 +41,10 @@ pub(super) async fn make(
     blocking(move || {
         let unsigned = version::next(&shared, &request, &read.described, derived_from)?;
         let mut draft = version::draft(&shared, &unsigned)?;
-        let signed = drafts::sign_with(&shared, &mut draft, Signing::AllHere)?;
+        let signed = match request.unsigned {
+            true => Vec::new(),
+            false => drafts::sign_with(&shared, &mut draft, Signing::AllHere)?,
+        };
         note(&shared, &draft, &request)?;
         remember(&shared, read);
         drafts::write_new(&file, &draft)?;

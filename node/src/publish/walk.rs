@@ -145,6 +145,41 @@ pub(crate) fn walk(path: &Path, exclude: &GlobSet, links: Links) -> Result<Walk,
     })
 }
 
+/// Finds the regular files with these paths below `root`, in the order of their paths' bytes, whatever else
+/// is there. Blocking.
+pub(crate) fn only<'a>(
+    root: &Path,
+    paths: impl Iterator<Item = &'a String>,
+) -> Result<Walk, WalkError> {
+    let root = fs::canonicalize(root).map_err(|source| WalkError::Read {
+        path: root.to_owned(),
+        source,
+    })?;
+    let mut files = Vec::new();
+    for path in paths {
+        let file = root.join(path);
+        let path = dataset_path(&root, &file)?;
+        let read = |source| WalkError::Read {
+            path: file.clone(),
+            source,
+        };
+        // No symbolic link on the way: what is served is opened without following any.
+        if fs::canonicalize(&file).map_err(read)? != file {
+            return Err(WalkError::Link { path: file });
+        }
+        let metadata = fs::metadata(&file).map_err(read)?;
+        if !metadata.is_file() {
+            return Err(WalkError::Special { path: file });
+        }
+        files.push(Found {
+            path,
+            size: metadata.len(),
+        });
+    }
+    files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(Walk { root, files })
+}
+
 fn walk_folder(root: PathBuf, exclude: &GlobSet, links: Links) -> Result<Walk, WalkError> {
     let kept = |entry: &DirEntry| {
         let below = entry.path().strip_prefix(&root).unwrap_or(entry.path());
