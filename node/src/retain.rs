@@ -2,7 +2,7 @@
 //!
 //! Kept is what the user put here, until they let it go. A pin keeps a version, or all versions of a dataset that are
 //! here or come, whatever else asks for their room. The disk budget bounds all of it but what the user published in
-//! place: [`quota`]; what goes first is decided by `opendag_protocol::retain`.
+//! place: [`mod@quota`]; what goes first is decided by `opendag_protocol::retain`.
 
 mod free;
 mod holds;
