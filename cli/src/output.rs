@@ -168,8 +168,8 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
 pub(crate) fn start_log(global: &GlobalArgs) {
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",
-        (false, 0) => "warn,libp2p=error",
-        (false, 1) => "warn,libp2p=error,opendag_node=info,opendag_cli=info",
+        (false, 0) => "warn,libp2p=error,yamux=off",
+        (false, 1) => "warn,libp2p=error,yamux=off,opendag_node=info,opendag_cli=info",
         (false, 2) => "info,opendag_node=debug,opendag_cli=debug",
         (false, _) => "debug",
     };

@@ -53,8 +53,10 @@ pub(crate) fn rank_head(store: &Store, key: &[u8], value: &[u8]) -> Option<HeadR
         return None;
     }
     let state = store.dataset(&fields.dataset).ok().flatten();
+    let owners_known = state.is_some();
     let authorised = state.is_none_or(|state| state.owners().authorises(&signed).is_ok());
     authorised.then_some(HeadRank {
+        owners_known,
         sequence: fields.sequence,
         issued_at: fields.issued_at.as_secs(),
     })

@@ -73,9 +73,11 @@ pub struct NetConfig {
 /// be quick and must not block.
 pub type HeadValidator = std::sync::Arc<dyn Fn(&[u8], &[u8]) -> Option<HeadRank> + Send + Sync>;
 
-/// How new a head is: the higher sequence wins, among equals the later issue.
+/// How new a head is: one that is known to be its owners' wins, then the higher sequence, among equals the later issue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HeadRank {
+    /// Are the owners of its dataset known here? Else anybody may have signed it.
+    pub owners_known: bool,
     /// The head's sequence.
     pub sequence: u64,
     /// When it was issued, in seconds since 1970.

@@ -8,7 +8,10 @@ use opendag_protocol::{
     admission::{self, Verdict as Judged},
     record::{Record, SignedRecord},
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    time::timeout,
+};
 
 use crate::{
     ask,
@@ -37,7 +40,7 @@ pub(crate) async fn listen(shared: Arc<Shared>, net: Net, mut events: mpsc::Rece
 
 async fn hear(shared: &Arc<Shared>, net: &Net, (id, from): (GossipId, PeerId), bytes: Vec<u8>) {
     let verdict = match judge(shared, &bytes) {
-        Judged::Accept(head) => match shared.catalogue.gate.takes() {
+        Judged::Accept(head) => match may_take(shared, &head) {
             Some(permit) => {
                 let (shared, net) = (shared.clone(), net.clone());
                 tokio::spawn(async move {
@@ -66,6 +69,12 @@ async fn hear(shared: &Arc<Shared>, net: &Net, (id, from): (GossipId, PeerId), b
         Judged::Reject(_) => Verdict::Reject,
     };
     net.verdict(id, verdict).await;
+}
+
+/// Room and time for one more head of its dataset.
+fn may_take(shared: &Shared, head: &SignedRecord) -> Option<OwnedSemaphorePermit> {
+    let dataset = head.record().dataset_id()?;
+    shared.catalogue.gate.takes(dataset)
 }
 
 fn judge(shared: &Shared, bytes: &[u8]) -> Judged {

@@ -74,14 +74,14 @@ pub(super) fn build(
         .with_push_listen_addr_updates(true)
         .with_cache_size(IDENTIFY_CACHE);
     let behaviour = Behaviour {
-        guard: guard::Behaviour::new(counters),
+        guard: guard::Behaviour::new(Arc::clone(&counters)),
         limits: connection_limits::Behaviour::new(connection_limits()),
         memory: memory_connection_limits::Behaviour::with_max_bytes(MEMORY_MAX),
         ping: ping::Behaviour::new(ping::Config::new()),
         identify: identify::Behaviour::new(identify),
         streams,
         kad: Toggle::from(kad::build(config, local)),
-        gossip: gossip::build(&config.network, scope)?,
+        gossip: gossip::build(&config.network, scope, counters)?,
         mdns: Toggle::from(lan::build(config, scope, local)),
     };
     // All addresses of a peer are tried at once; the transport lets TCP go first.

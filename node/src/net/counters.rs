@@ -47,6 +47,8 @@ counters!(
     other_network,
     /// Gossip messages that came from peers.
     gossip_received,
+    /// The same with all copies, and what is on other topics.
+    gossip_copies,
     /// Gossip messages that the node found good.
     gossip_accepted,
     /// Gossip messages that were of no use, those that were not looked at included.

@@ -2,15 +2,18 @@
 
 use std::{
     collections::{HashSet, VecDeque},
+    io,
+    sync::Arc,
     time::Duration,
 };
 
 use libp2p::{
     PeerId,
     gossipsub::{
-        self, ConfigBuilder, IdentTopic, IdentityTransform, MessageAcceptance, MessageAuthenticity,
-        MessageId, PeerScoreParams, PeerScoreThresholds, PublishError, TopicScoreParams,
-        ValidationMode, WhitelistSubscriptionFilter,
+        self, ConfigBuilder, DataTransform, IdentTopic, IdentityTransform, Message,
+        MessageAcceptance, MessageAuthenticity, MessageId, PeerScoreParams, PeerScoreThresholds,
+        PublishError, RawMessage, TopicHash, TopicScoreParams, ValidationMode,
+        WhitelistSubscriptionFilter,
     },
 };
 use opendag_protocol::{Hash, limits::HEAD_BYTES_MAX};
@@ -19,13 +22,38 @@ use tokio::time::Instant;
 use super::{
     NetError, NetEvent,
     addresses::Scope,
-    counters::count,
-    limits::{EVENTS_FOR_PEERS, GOSSIP_PER_SECOND_MAX, GOSSIP_UNSENT_MAX},
+    counters::{Counters, count},
+    limits::{
+        BAN_TIME, EVENTS_FOR_PEERS, FORGED_MESSAGES_MAX, GOSSIP_IDS_TOLD_MAX, GOSSIP_OVER_FORGIVEN,
+        GOSSIP_OVER_MAX, GOSSIP_PER_SECOND_MAX, GOSSIP_UNSENT_MAX,
+    },
     task::Task,
 };
 
 /// Gossip with the one topic that this network has.
-pub(super) type Behaviour = gossipsub::Behaviour<IdentityTransform, WhitelistSubscriptionFilter>;
+pub(super) type Behaviour = gossipsub::Behaviour<OneTopic, WhitelistSubscriptionFilter>;
+
+/// Lets nothing in that is said on another topic: it would lie in memory and wait for a verdict that
+/// nobody gives.
+#[derive(Clone, Debug)]
+pub(super) struct OneTopic {
+    topic: TopicHash,
+    counters: Arc<Counters>,
+}
+
+impl DataTransform for OneTopic {
+    fn inbound_transform(&self, message: RawMessage) -> io::Result<Message> {
+        count(&self.counters.gossip_copies);
+        if message.topic != self.topic {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        IdentityTransform.inbound_transform(message)
+    }
+
+    fn outbound_transform(&self, topic: &TopicHash, data: Vec<u8>) -> io::Result<Vec<u8>> {
+        IdentityTransform.outbound_transform(topic, data)
+    }
+}
 
 /// How many heartbeats (seconds) a message waits for its verdict: long enough to fetch the owner
 /// record that a head needs.
@@ -60,7 +88,11 @@ pub(super) fn topic(network: &str) -> IdentTopic {
     IdentTopic::new(format!("opendag/{network}/heads/1"))
 }
 
-pub(super) fn build(network: &str, scope: Scope) -> Result<Behaviour, NetError> {
+pub(super) fn build(
+    network: &str,
+    scope: Scope,
+    counters: Arc<Counters>,
+) -> Result<Behaviour, NetError> {
     let topic = topic(network);
     let config = ConfigBuilder::default()
         .protocol_id_prefix(format!("/opendag/{network}/meshsub"))
@@ -70,13 +102,19 @@ pub(super) fn build(network: &str, scope: Scope) -> Result<Behaviour, NetError> 
         .message_id_fn(|message| MessageId::new(Hash::of(&message.data).as_bytes()))
         .duplicate_cache_time(DUPLICATE_TIME)
         .history_length(VERDICT_HEARTBEATS)
+        .max_control_messages_sent(GOSSIP_IDS_TOLD_MAX)
         .heartbeat_initial_delay(Duration::from_secs(1))
         .build()
         .map_err(|error| setup(Box::new(error)))?;
     let filter = WhitelistSubscriptionFilter(HashSet::from([topic.hash()]));
     let anonymous = MessageAuthenticity::Anonymous;
-    let mut behaviour = Behaviour::new_with_subscription_filter(anonymous, config, filter)
-        .map_err(|error| setup(error.into()))?;
+    let transform = OneTopic {
+        topic: topic.hash(),
+        counters,
+    };
+    let mut behaviour =
+        Behaviour::new_with_subscription_filter_and_transform(anonymous, config, filter, transform)
+            .map_err(|error| setup(error.into()))?;
     let mut params = PeerScoreParams::default();
     params.topics.insert(topic.hash(), topic_score());
     if scope == Scope::Loopback {
@@ -121,28 +159,47 @@ fn topic_score() -> TopicScoreParams {
 #[derive(Debug, Default)]
 pub(super) struct Unsent(VecDeque<Vec<u8>>);
 
-/// How many messages a peer sent in the current second.
+/// How a peer behaves.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
+pub(super) struct Manners {
     since: Instant,
+    /// Messages in the current second.
     messages: u32,
+    /// Messages that were too many, of which some are forgiven each second.
+    over: u32,
+    /// Forged messages.
+    forged: u32,
 }
 
-impl Pace {
+impl Manners {
     pub(super) fn new() -> Self {
         Self {
             since: Instant::now(),
             messages: 0,
+            over: 0,
+            forged: 0,
         }
     }
 
-    /// Counts one more; false if it is one too many.
+    /// Counts one more message; false if it is one too many.
     fn allows(&mut self) -> bool {
-        if self.since.elapsed() >= Duration::from_secs(1) {
-            *self = Self::new();
+        let seconds = self.since.elapsed().as_secs();
+        if seconds > 0 {
+            let forgiven = u32::try_from(seconds).map_or(u32::MAX, |seconds| {
+                seconds.saturating_mul(GOSSIP_OVER_FORGIVEN)
+            });
+            self.over = self.over.saturating_sub(forgiven);
+            (self.since, self.messages) = (Instant::now(), 0);
         }
         self.messages = self.messages.saturating_add(1);
-        self.messages <= GOSSIP_PER_SECOND_MAX
+        let allowed = self.messages <= GOSSIP_PER_SECOND_MAX;
+        self.over = self.over.saturating_add(u32::from(!allowed));
+        allowed
+    }
+
+    /// Is nothing to be heard from it any more?
+    fn is_intolerable(&self) -> bool {
+        self.over > GOSSIP_OVER_MAX || self.forged >= FORGED_MESSAGES_MAX
     }
 }
 
@@ -182,6 +239,24 @@ impl Task {
         if in_time && verdict == Verdict::Accept {
             count(&counters.gossip_forwarded);
         }
+        if verdict == Verdict::Reject
+            && let Some(peer) = self.peers.get_mut(&id.from)
+        {
+            peer.manners.forged = peer.manners.forged.saturating_add(1);
+            self.part_with_the_intolerable(id.from);
+        }
+    }
+
+    /// Bans a peer whose manners are past bearing: whatever it sends costs memory and time to turn down.
+    fn part_with_the_intolerable(&mut self, peer: PeerId) {
+        if self
+            .peers
+            .get(&peer)
+            .is_some_and(|state| state.manners.is_intolerable())
+        {
+            tracing::debug!(%peer, "banned for its gossip");
+            self.ban(peer, BAN_TIME);
+        }
     }
 
     pub(super) fn on_gossip(&mut self, event: gossipsub::Event) {
@@ -217,14 +292,55 @@ impl Task {
         let allowed = self
             .peers
             .get_mut(&id.from)
-            .is_none_or(|peer| peer.gossip.allows());
+            .is_none_or(|peer| peer.manners.allows());
         // Some room stays free for what the node must not miss.
         if !allowed || self.events.capacity() <= EVENTS_FOR_PEERS {
             count(&self.counters.gossip_dropped);
             self.verdict(&id, Verdict::Ignore);
+            self.part_with_the_intolerable(id.from);
             return;
         }
         let from = id.from;
         self.emit(NetEvent::Gossip { id, from, bytes });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p6_s10_what_is_said_on_another_topic_is_not_kept() {
+        let message = |name: &str| RawMessage {
+            source: None,
+            data: vec![7],
+            sequence_number: None,
+            topic: IdentTopic::new(name).hash(),
+            signature: None,
+            key: None,
+            validated: false,
+        };
+        let only = OneTopic {
+            topic: topic("test").hash(),
+            counters: Arc::default(),
+        };
+        assert!(only.inbound_transform(message("another")).is_err());
+        assert!(
+            only.inbound_transform(message("opendag/test/heads/1"))
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn p6_s10_a_flooder_is_borne_for_a_while_only() {
+        let mut manners = Manners::new();
+        let allowed = (0..1100).filter(|_| manners.allows()).count();
+        assert_eq!(allowed, 100);
+        assert!(!manners.is_intolerable(), "a burst is borne");
+        manners.allows();
+        assert!(manners.is_intolerable());
+        let mut forger = Manners::new();
+        forger.forged = FORGED_MESSAGES_MAX;
+        assert!(forger.is_intolerable());
     }
 }

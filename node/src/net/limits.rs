@@ -88,6 +88,16 @@ pub(super) const BAN_TIME: Duration = Duration::from_secs(60 * 60);
 pub(super) const EVENTS_FOR_PEERS: usize = EVENT_QUEUE / 2;
 /// Messages that one peer may send in a second.
 pub(super) const GOSSIP_PER_SECOND_MAX: u32 = 100;
+/// Messages beyond that which a peer may have sent, before it is banned: each is remembered for minutes, so that it is
+/// not taken for a new one, and that is not what a flood may fill the memory with.
+pub(super) const GOSSIP_OVER_MAX: u32 = 1000;
+/// Of these so many are forgiven each second.
+pub(super) const GOSSIP_OVER_FORGIVEN: u32 = 10;
+/// Forged messages after which a peer is banned: no honest one passes any on.
+pub(super) const FORGED_MESSAGES_MAX: u32 = 3;
+/// Ids of messages that a neighbour is told of at one time: 9 KiB. With more than 16 KiB of such it closes the stream,
+/// and the fifth time for good.
+pub(super) const GOSSIP_IDS_TOLD_MAX: usize = 256;
 /// Own heads that wait for a peer to gossip them to.
 pub(super) const GOSSIP_UNSENT_MAX: usize = 256;
 /// Peers on the local network that are noted.

@@ -27,7 +27,7 @@ use super::{
     bootstrap::{Bootstrap, Resolved},
     command::Command,
     counters::{Counters, count},
-    gossip::{Pace, Unsent},
+    gossip::{Manners, Unsent},
     kad::Announced,
     limits::{PINGS_LOST_MAX, SHUTDOWN_TIMEOUT, TICK},
     pending::Pending,
@@ -48,7 +48,7 @@ pub(super) struct Peer {
     pub(super) rtt: Option<Duration>,
     /// What the shortest ping took: how far the peer is, however busy it or this node may be.
     pub(super) rtt_min: Option<Duration>,
-    pub(super) gossip: Pace,
+    pub(super) manners: Manners,
 }
 
 impl Peer {
@@ -62,7 +62,7 @@ impl Peer {
             listens: Vec::new(),
             rtt: None,
             rtt_min: None,
-            gossip: Pace::new(),
+            manners: Manners::new(),
         }
     }
 }
@@ -195,14 +195,18 @@ impl Task {
                     self.book.add(peer.peer, addr);
                 }
             }
-            Command::Ban { peer, span } => {
-                self.swarm.behaviour_mut().guard.ban(peer, span);
-                let _ = self.swarm.disconnect_peer_id(peer);
-            }
+            Command::Ban { peer, span } => self.ban(peer, span),
             Command::Disconnect { peer } => {
                 let _ = self.swarm.disconnect_peer_id(peer);
             }
         }
+    }
+
+    /// Ends all connections to a peer, and refuses new ones for a while.
+    pub(super) fn ban(&mut self, peer: PeerId, span: Duration) {
+        self.swarm.behaviour_mut().guard.ban(peer, span);
+        // An error means that it is gone already.
+        let _ = self.swarm.disconnect_peer_id(peer);
     }
 
     fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {

@@ -69,6 +69,7 @@ async fn heads_are_validated_and_never_go_back() {
         config.validate_head = Arc::new(|_, value| match value {
             [0, ..] | [] => None,
             [rank, ..] => Some(HeadRank {
+                owners_known: true,
                 sequence: (*rank).into(),
                 issued_at: 0,
             }),
@@ -106,6 +107,7 @@ async fn heads_are_validated_and_never_go_back() {
         let mut liar = with_bootstrap(seed, &bootstrap);
         liar.validate_head = Arc::new(|_, _| {
             Some(HeadRank {
+                owners_known: true,
                 sequence: 99,
                 issued_at: 0,
             })

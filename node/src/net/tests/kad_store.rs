@@ -23,6 +23,7 @@ fn store(local: PeerId) -> KadStore {
         Arc::new(move |_, value| {
             let sequence = u64::from(rank(value)?);
             Some(HeadRank {
+                owners_known: true,
                 sequence,
                 issued_at: 0,
             })
