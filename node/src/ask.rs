@@ -32,6 +32,8 @@ use crate::{
 
 /// How long a peer may take to open a stream.
 const OPEN_DEADLINE: Duration = Duration::from_secs(15);
+/// How long a whole answer may take: one of the largest at 256 kbit/s.
+const ANSWER_MAX: Duration = Duration::from_secs(120);
 /// Records in one answer: an owner chain, a head, some manifests; more is a flood.
 const ANSWER_RECORDS_MAX: usize = 512;
 /// Bytes of the records in one answer: as many of the largest as one request may name.
@@ -67,6 +69,19 @@ pub(crate) enum AskError {
     /// It sent more than it may.
     #[error("the peer sent too much")]
     TooMuch,
+    /// It answers, but too slowly.
+    #[error("the peer did not answer within {} s", ANSWER_MAX.as_secs())]
+    TooSlow,
+}
+
+impl AskError {
+    /// Did it say nothing at all?
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(
+            self,
+            Self::OpenTimeout | Self::Frame(FrameError::Timeout(_)) | Self::TooSlow
+        )
+    }
 }
 
 /// Opens a stream to `peer`, within a deadline.
@@ -81,7 +96,24 @@ pub(crate) async fn open(
         .map_err(AskError::Open)
 }
 
+/// Asks for records. Whoever sends one that is forged is banned: no honest node does.
 async fn records(
+    net: &Net,
+    peer: PeerId,
+    request: &RecordsRequest,
+) -> Result<Vec<SignedRecord>, AskError> {
+    let asked = timeout(ANSWER_MAX, all_records(net, peer, request)).await;
+    let answer = asked.unwrap_or(Err(AskError::TooSlow));
+    if let Err(AskError::Record(error)) = &answer
+        && !matches!(error, RecordError::Version { .. })
+    {
+        tracing::debug!(%peer, %error, "banned for a forged record");
+        net.ban(peer).await;
+    }
+    answer
+}
+
+async fn all_records(
     net: &Net,
     peer: PeerId,
     request: &RecordsRequest,
@@ -193,10 +225,16 @@ pub(crate) async fn record(
     Ok(all)
 }
 
-/// A description blob, verified.
-pub(crate) async fn blob(net: &Net, peer: PeerId, id: BlobId) -> Result<Vec<u8>, AskError> {
+/// A description blob, verified; `received` counts what comes, of use or not.
+pub(crate) async fn blob(
+    net: &Net,
+    peer: PeerId,
+    id: BlobId,
+    received: Arc<AtomicU64>,
+) -> Result<Vec<u8>, AskError> {
     let expect = Expect::AtMost(DESCRIPTION_BLOB_BYTES_MAX);
-    let parts = parts(net, peer, id, (expect, &[GroupRange::ALL])).await?;
+    let what = (expect, &[GroupRange::ALL][..]);
+    let parts = counted_parts(net, peer, id, what, received).await?;
     parts.into_iter().next().ok_or(AskError::WrongBytes)
 }
 
@@ -205,7 +243,17 @@ pub(crate) async fn parts(
     net: &Net,
     peer: PeerId,
     id: BlobId,
+    what: (Expect, &[GroupRange]),
+) -> Result<Vec<Vec<u8>>, AskError> {
+    counted_parts(net, peer, id, what, Arc::default()).await
+}
+
+async fn counted_parts(
+    net: &Net,
+    peer: PeerId,
+    id: BlobId,
     (expect, ranges): (Expect, &[GroupRange]),
+    received: Arc<AtomicU64>,
 ) -> Result<Vec<Vec<u8>>, AskError> {
     let mut stream = open(net, peer, StreamProtocol::Blobs).await?;
     let mut items = ranges.iter().map(|groups| {
@@ -219,7 +267,7 @@ pub(crate) async fn parts(
     write_frame(&mut stream, &request, ANSWER_DEADLINE)
         .await
         .map_err(AskError::Frame)?;
-    let mut incoming = Incoming::new(stream, Flow::new(None), Default::default());
+    let mut incoming = Incoming::new(stream, Flow::new(None), [received, Arc::default()]);
     incoming.status().await?;
     let mut parts = Vec::with_capacity(asked);
     for groups in ranges.iter().take(asked) {

@@ -108,8 +108,12 @@ async fn batch(
                 records.extend(before);
                 records.push(head);
             }
-            Judged::Ignore(_) | Judged::NeedOwners { .. } | Judged::Reject(_) => {
+            judged @ (Judged::Ignore(_) | Judged::NeedOwners { .. } | Judged::Reject(_)) => {
                 shared.catalogue.is_useless(signed.id());
+                if let Judged::Reject(error) = judged {
+                    tracing::debug!(%peer, %error, "banned for a forged head");
+                    net.ban(peer).await;
+                }
             }
         }
     }

@@ -28,8 +28,8 @@ use crate::{
 
 /// One comparison, without the records that are asked for afterwards.
 const COMPARISON_MAX: Duration = Duration::from_secs(60);
-/// Records that one comparison leads to.
-const PULL_MAX: Duration = Duration::from_secs(300);
+/// Records that one comparison leads to, manifests included.
+const PULL_MAX: Duration = Duration::from_secs(150);
 /// The set that is compared is used for so many times as long as it took to make: at most a tenth of one core goes
 /// into it, however fast the catalogue changes.
 const SNAPSHOT_AGE: u32 = 10;
@@ -208,10 +208,13 @@ async fn ask_for(shared: &Arc<Shared>, net: &Net, peer: PeerId, mut lacking: BTr
 /// Asks `peer` for manifests that are wanted here.
 async fn ask_for_manifests(shared: &Arc<Shared>, net: &Net, peer: PeerId) {
     let wanted = shared.catalogue.wanted.some(MANIFESTS_MAX);
-    if !wanted.is_empty()
-        && let Err(error) = pull(shared, net, peer, &wanted).await
-    {
-        tracing::debug!(%peer, %error, "a peer gave no manifests");
+    if wanted.is_empty() {
+        return;
+    }
+    match timeout(PULL_MAX, pull(shared, net, peer, &wanted)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "a peer gave no manifests"),
+        Err(_) => tracing::debug!(%peer, "a peer gives manifests too slowly"),
     }
 }
 

@@ -65,9 +65,9 @@ impl TransferError {
                 End::WrongBytes
             }
             Self::Ask(AskError::Busy) => End::Busy,
-            Self::Ask(AskError::OpenTimeout | AskError::Frame(FrameError::Timeout(_))) => {
-                End::Timeout
-            }
+            Self::Ask(
+                AskError::OpenTimeout | AskError::TooSlow | AskError::Frame(FrameError::Timeout(_)),
+            ) => End::Timeout,
             Self::Ask(
                 AskError::Open(_) | AskError::Frame(_) | AskError::NotFound | AskError::Refused,
             ) => End::Closed,

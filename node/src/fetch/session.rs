@@ -313,6 +313,9 @@ impl Session {
             None => self.parts.writer.payload_bytes(item),
         };
         self.parts.meter.now.bytes += payload;
+        if let Some(peer) = self.keys.get(&peer) {
+            self.parts.swarm.is_useful(*peer);
+        }
         *self.shares.entry(peer).or_default() += payload;
         // What is verified and written is told to others before it is durable.
         if self.parts.spans.is_none() && self.parts.writer.is_large(item.shard) {

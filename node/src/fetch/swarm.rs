@@ -14,7 +14,7 @@ use opendag_protocol::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::Instant,
 };
 
@@ -33,6 +33,11 @@ const NEWS_WAITING_MAX: usize = 256;
 /// A peer that failed, or had nothing, is asked again after this at the earliest: it may just have begun
 /// to fetch too. How often it is asked in the long run is up to the finder, whose rounds grow apart.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// A peer that gave nothing for so long makes room for one that was tried less often, when there is none: many ids of
+/// one liar must not keep the honest out.
+const PROVE_WITHIN: Duration = Duration::from_secs(10);
+/// That a peer is useful is told so often.
+const TELL_USEFUL: Duration = Duration::from_secs(2);
 /// A peer that says nothing for so long may have nothing new to say: it is only checked by its transfers.
 const SILENCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// A peer that has nothing may have just begun to fetch too, and is listened to for so long.
@@ -104,8 +109,19 @@ impl News {
 pub(super) struct Swarm {
     news: mpsc::Receiver<News>,
     shared: Arc<Shared>,
-    banned: mpsc::Sender<PeerId>,
+    known: mpsc::Sender<Known>,
+    /// When peers were told to be useful.
+    useful: BTreeMap<PeerId, Instant>,
     _tasks: JoinSet<()>,
+}
+
+/// What the fetch knows of a peer.
+#[derive(Clone, Copy, Debug)]
+enum Known {
+    /// It gave something that was verified.
+    Useful(PeerId),
+    /// It is not to be asked again.
+    Banned(PeerId),
 }
 
 impl Swarm {
@@ -117,24 +133,26 @@ impl Swarm {
         finder: Finder,
     ) -> Self {
         let (tell, news) = mpsc::channel(NEWS_WAITING_MAX);
-        let (banned, bans) = mpsc::channel(FETCH_PEERS_MAX);
+        let (known, told) = mpsc::channel(2 * FETCH_PEERS_MAX);
         let mut tasks = JoinSet::new();
         let gather = Gather {
             shared: shared.clone(),
             net: net.clone(),
             manifest,
             tell,
-            active: BTreeSet::new(),
+            active: BTreeMap::new(),
+            tries: BTreeMap::new(),
             rest: BTreeMap::new(),
             banned: BTreeSet::new(),
             named: VecDeque::new(),
             dials: JoinSet::new(),
         };
-        tasks.spawn(gather.run(finder, bans));
+        tasks.spawn(gather.run(finder, told));
         Self {
             news,
             shared: shared.clone(),
-            banned,
+            known,
+            useful: BTreeMap::new(),
             _tasks: tasks,
         }
     }
@@ -148,7 +166,21 @@ impl Swarm {
     pub(super) fn ban(&self, peer: PeerId) {
         self.shared.metrics.transfer.banned();
         // A full queue means that many are banned at once; this one is ignored by the scheduler anyway.
-        let _ = self.banned.try_send(peer);
+        let _ = self.known.try_send(Known::Banned(peer));
+    }
+
+    /// This peer gave something that was verified.
+    pub(super) fn is_useful(&mut self, peer: PeerId) {
+        let told = self.useful.get(&peer);
+        if told.is_some_and(|told| told.elapsed() < TELL_USEFUL) {
+            return;
+        }
+        if self.useful.len() >= PEERS_KNOWN_MAX {
+            self.useful.clear();
+        }
+        self.useful.insert(peer, Instant::now());
+        // When that is not heard, the peer may have to make room, and comes back.
+        let _ = self.known.try_send(Known::Useful(peer));
     }
 }
 
@@ -157,7 +189,9 @@ struct Gather {
     net: Net,
     manifest: ManifestId,
     tell: mpsc::Sender<News>,
-    active: BTreeSet<PeerId>,
+    active: BTreeMap<PeerId, Active>,
+    /// How often peers were listened to.
+    tries: BTreeMap<PeerId, u32>,
     rest: BTreeMap<PeerId, Instant>,
     banned: BTreeSet<PeerId>,
     /// Peers that others named, to be dialled.
@@ -165,13 +199,20 @@ struct Gather {
     dials: JoinSet<Option<PeerId>>,
 }
 
+/// A peer that is listened to.
+struct Active {
+    /// Since when it gave nothing.
+    useless_since: Instant,
+    task: AbortHandle,
+}
+
 impl Gather {
-    async fn run(mut self, mut finder: Finder, mut bans: mpsc::Receiver<PeerId>) {
+    async fn run(mut self, mut finder: Finder, mut told: mpsc::Receiver<Known>) {
         let mut listeners = JoinSet::new();
         let (met, mut exchanged) = mpsc::channel(NEWS_WAITING_MAX);
         loop {
             tokio::select! {
-                Some(peer) = finder.next() => self.candidate(peer, &mut listeners, &met),
+                Some(peer) = finder.next() => self.candidate(peer, &mut listeners, &met).await,
                 Some(named) = exchanged.recv() => {
                     if self.named.len() < NAMED_WAITING_MAX {
                         self.named.push_back(named);
@@ -179,15 +220,21 @@ impl Gather {
                 }
                 Some(dialled) = self.dials.join_next() => {
                     if let Ok(Some(peer)) = dialled {
-                        self.candidate(peer, &mut listeners, &met);
+                        self.candidate(peer, &mut listeners, &met).await;
                     }
                 }
-                Some(peer) = bans.recv() => { self.banned.insert(peer); }
+                Some(known) = told.recv() => match known {
+                    Known::Banned(peer) => { self.banned.insert(peer); }
+                    Known::Useful(peer) => {
+                        if let Some(active) = self.active.get_mut(&peer) {
+                            active.useless_since = Instant::now();
+                        }
+                    }
+                },
                 Some(ended) = listeners.join_next() => {
+                    // Those that had to make room have left already.
                     if let Ok(peer) = ended {
-                        self.active.remove(&peer);
-                        self.rest.insert(peer, Instant::now() + ASK_AGAIN);
-                        let _ = self.tell.send(News::Left(peer)).await;
+                        self.left(peer).await;
                     }
                 }
                 else => return,
@@ -202,9 +249,9 @@ impl Gather {
             && let Some(named) = self.named.pop_front()
         {
             let (net, peer) = (self.net.clone(), named.peer);
-            if self.active.len() < FETCH_PEERS_MAX
-                && !self.active.contains(&peer)
+            if !self.active.contains_key(&peer)
                 && !self.banned.contains(&peer)
+                && (self.active.len() < FETCH_PEERS_MAX || self.least_useful(&peer).is_some())
             {
                 self.dials
                     .spawn(async move { net.connect(named).await.is_ok().then_some(peer) });
@@ -212,18 +259,55 @@ impl Gather {
         }
     }
 
-    fn candidate(
+    async fn left(&mut self, peer: PeerId) {
+        self.active.remove(&peer);
+        self.rest.insert(peer, Instant::now() + ASK_AGAIN);
+        let _ = self.tell.send(News::Left(peer)).await;
+    }
+
+    /// Who has to make room for this peer: one that gave nothing and was tried more often.
+    fn least_useful(&self, than: &PeerId) -> Option<PeerId> {
+        let tries = |peer: &PeerId| self.tries.get(peer).copied().unwrap_or_default();
+        let useless = self.active.iter().filter(|(peer, active)| {
+            active.useless_since.elapsed() >= PROVE_WITHIN && tries(peer) > tries(than)
+        });
+        let most =
+            useless.max_by_key(|(peer, active)| (tries(peer), active.useless_since.elapsed()));
+        most.map(|(peer, _)| *peer)
+    }
+
+    /// Room for one more, if there is any.
+    async fn has_room(&mut self, peer: &PeerId) -> bool {
+        if self.active.len() < FETCH_PEERS_MAX {
+            return true;
+        }
+        let Some(least) = self.least_useful(peer) else {
+            return false;
+        };
+        tracing::debug!(peer = %least, "makes room for another peer");
+        if let Some(active) = self.active.get(&least) {
+            active.task.abort();
+        }
+        self.left(least).await;
+        true
+    }
+
+    async fn candidate(
         &mut self,
         peer: PeerId,
         listeners: &mut JoinSet<PeerId>,
         met: &mpsc::Sender<PeerAddr>,
     ) {
-        let resting = self
-            .rest
-            .get(&peer)
-            .is_some_and(|until| *until > Instant::now());
-        let full = self.active.len() >= FETCH_PEERS_MAX || self.rest.len() >= PEERS_KNOWN_MAX;
-        if full || resting || self.banned.contains(&peer) || !self.active.insert(peer) {
+        let now = Instant::now();
+        if self.rest.len() >= PEERS_KNOWN_MAX || self.tries.len() >= PEERS_KNOWN_MAX {
+            self.rest.retain(|_, until| *until > now);
+            self.tries.clear();
+        }
+        let resting = self.rest.get(&peer).is_some_and(|until| *until > now);
+        if resting || self.banned.contains(&peer) || self.active.contains_key(&peer) {
+            return;
+        }
+        if !self.has_room(&peer).await {
             return;
         }
         let listener = Listener {
@@ -234,12 +318,19 @@ impl Gather {
             tell: self.tell.clone(),
             met: met.clone(),
         };
-        listeners.spawn(async move {
+        let task = listeners.spawn(async move {
             if let Err(error) = listener.listen().await {
                 tracing::debug!(%peer, %error, "a peer tells no longer what it holds");
             }
             peer
         });
+        let active = Active {
+            useless_since: now,
+            task,
+        };
+        self.active.insert(peer, active);
+        let tries = self.tries.entry(peer).or_default();
+        *tries = tries.saturating_add(1);
     }
 }
 

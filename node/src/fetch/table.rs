@@ -41,6 +41,12 @@ use crate::{
 const PAGES_AT_ONCE: usize = 8;
 /// A peer that does not give a description within this is not the only one that is asked for it.
 const LATE: Duration = Duration::from_secs(1);
+/// When those that are asked gave less than so much in so long, one more is asked: many ids of one liar who gives
+/// nothing must not be waited for one after the other.
+const SILENCE: Duration = Duration::from_millis(1500);
+const SILENCE_BYTES: u64 = 8 * 1024;
+/// Up to so many; of what they hold all is verified.
+const DESCRIBERS_MAX: usize = 16;
 /// The same for a description that a reader waits for,
 const READER_LATE: Duration = Duration::from_millis(250);
 /// and how many are asked for it at once.
@@ -276,16 +282,18 @@ impl Source {
         let mut asked = BTreeSet::new();
         let mut asking = JoinSet::new();
         let mut late = false;
+        let (moved, mut seen) = (Arc::new(AtomicU64::new(0)), 0);
         loop {
             let next = self.next(&asked, turn);
             if let Some(peer) = next.filter(|_| late || asking.is_empty()) {
                 asked.insert(peer);
                 late = false;
-                let net = self.net.clone();
-                asking.spawn(async move { (peer, ask::blob(&net, peer, id).await) });
+                let (net, moved) = (self.net.clone(), Arc::clone(&moved));
+                asking.spawn(async move { (peer, ask::blob(&net, peer, id, moved).await) });
             }
             let nobody = asking.is_empty();
             let may_ask = !nobody && !late && asking.len() < self.at_once;
+            let are_many = !late && (self.at_once..DESCRIBERS_MAX).contains(&asking.len());
             tokio::select! {
                 Some(answer) = asking.join_next() => match answer {
                     Ok((_, Ok(bytes))) => {
@@ -302,6 +310,11 @@ impl Source {
                 },
                 changed = self.peers.changed() => changed.map_err(|_| FetchError::Cancelled)?,
                 () = sleep(self.late), if may_ask => late = true,
+                () = sleep(SILENCE), if are_many => {
+                    let now = moved.load(Ordering::Relaxed);
+                    late = now < seen + SILENCE_BYTES;
+                    seen = now;
+                }
                 // Who had it not, or was busy, may have it now.
                 () = sleep(AGAIN), if nobody => asked.clear(),
             }

@@ -6,7 +6,7 @@ use libp2p::PeerId;
 use opendag_protocol::{DatasetId, ManifestId, RecordId, record::SignedRecord};
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{ResolveError, Version, Wish, local, owned::Publisher};
@@ -19,8 +19,14 @@ use crate::{
     report::Reporter,
 };
 
-/// Peers that are asked for records at once.
+/// Peers that are asked for records at once, at first. So often one more: whoever does not answer must not keep others
+/// from being asked.
 const ASKED_AT_ONCE: usize = 8;
+const ONE_MORE_EVERY: Duration = Duration::from_millis(100);
+/// And at last: each answer may take 4 MiB.
+const ASKED_MAX: usize = 64;
+/// Peers that did not answer and are counted.
+const SILENT_MAX: usize = 1024;
 /// After the first answer others may know a newer version: so long is waited for them.
 const NEWER_WAIT: Duration = Duration::from_millis(700);
 /// The same when all peers that were found, and the DHT, have answered, but some may still be found.
@@ -50,6 +56,8 @@ pub(crate) struct Search {
     start: Instant,
     deadline: Instant,
     asked: BTreeSet<PeerId>,
+    /// Peers that did not answer.
+    silent: BTreeSet<PeerId>,
     /// Peers that know the link, the first to answer first.
     answered: Vec<PeerId>,
     refused: Option<String>,
@@ -101,6 +109,7 @@ impl Search {
             start,
             deadline: start + wait,
             asked: BTreeSet::new(),
+            silent: BTreeSet::new(),
             answered: Vec::new(),
             refused: None,
             found: settled,
@@ -177,8 +186,9 @@ impl Search {
             return Ok(false);
         }
         let looked = self.finder.looked().clone();
+        let may_ask = self.asking.len() < self.asked_at_once();
         tokio::select! {
-            Some(peer) = self.finder.next(), if self.asking.len() < ASKED_AT_ONCE => {
+            Some(peer) = self.finder.next(), if may_ask => {
                 if self.asked.insert(peer) {
                     let (net, id) = (self.net.clone(), self.id);
                     self.asking.spawn(async move { (peer, ask::record(&net, peer, id).await) });
@@ -195,6 +205,7 @@ impl Search {
                 }
             }
             () = looked.cancelled(), if !looked.is_cancelled() => {}
+            () = sleep(ONE_MORE_EVERY), if !may_ask && self.asking.len() < ASKED_MAX => {}
             () = sleep_until(self.deadline) => self.settled = true,
         }
         let found = self.local()?;
@@ -205,6 +216,13 @@ impl Search {
         self.found |= found.is_some();
         self.shorten();
         Ok(true)
+    }
+
+    /// How many peers may be asked at one time by now.
+    fn asked_at_once(&self) -> usize {
+        let more = self.start.elapsed().as_millis() / ONE_MORE_EVERY.as_millis();
+        let more = usize::try_from(more).unwrap_or(usize::MAX);
+        ASKED_AT_ONCE.saturating_add(more).min(ASKED_MAX)
     }
 
     /// How long others are waited for once a version is known: one of them may know a newer one.
@@ -238,6 +256,9 @@ impl Search {
             }
             Err(error) => {
                 self.asked.remove(&peer);
+                if error.is_silence() && self.silent.len() < SILENT_MAX {
+                    self.silent.insert(peer);
+                }
                 tracing::debug!(%peer, %error, "a peer does not know the link");
             }
         }
@@ -259,13 +280,20 @@ impl Search {
         } else {
             ""
         };
+        let answered = |peer: &&PeerId| !self.answered.contains(peer);
+        let waiting = self.asked.iter().filter(answered);
+        let silent = match waiting.chain(&self.silent).collect::<BTreeSet<_>>().len() {
+            0 => String::new(),
+            1 => "; one of them did not answer".to_owned(),
+            silent => format!("; {silent} of them did not answer"),
+        };
         let refused = self
             .refused
             .as_ref()
             .map(|why| format!("; a record was refused: {why}"))
             .unwrap_or_default();
         format!(
-            "{} named peers, {} connected peers{dht}{lan}{refused}",
+            "{} named peers, {} connected peers{dht}{lan}{silent}{refused}",
             self.hints,
             connected(&self.net).await.len()
         )

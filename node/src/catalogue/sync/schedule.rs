@@ -19,9 +19,9 @@ use tokio::{
 use crate::catalogue::lock;
 
 /// Comparisons that this node began, at once; each holds up to 3 MiB.
-const OWN_AT_ONCE: usize = 4;
+const OWN_AT_ONCE: usize = 8;
 /// Comparisons that strangers began, at once; others are told *busy*.
-const ANSWERS_AT_ONCE: usize = 4;
+const ANSWERS_AT_ONCE: usize = 8;
 /// One peer may ask so often.
 const ANSWERS_APART: Duration = Duration::from_secs(5);
 /// A peer that connected is compared with after this and up to as long again.
@@ -30,6 +30,8 @@ const FIRST_AFTER: Duration = Duration::from_millis(150);
 const SECOND_AFTER: Duration = Duration::from_secs(2);
 /// A peer is compared with again after this and up to half as long again.
 const AGAIN_AFTER: Duration = Duration::from_secs(40);
+/// After each failure in a row twice as long, so often: whoever does not answer is not to take the turns of others.
+const FAILURES_MAX: u32 = 4;
 /// With more peers than this each has its turn more rarely.
 const PEERS_A_ROUND: u32 = 16;
 /// Manifests are asked for so long after their heads: those who told of them get them first.
@@ -80,6 +82,8 @@ struct Peer {
     due: Option<Instant>,
     /// When it asked last.
     asked: Option<Instant>,
+    /// Comparisons in a row that failed.
+    failures: u32,
 }
 
 impl Schedule {
@@ -145,7 +149,11 @@ impl Schedule {
             false => spread(AGAIN_AFTER) * (peers / PEERS_A_ROUND).max(1),
         };
         if let Some(peer) = due.peers.get_mut(&peer) {
-            peer.due = Some(Instant::now() + after);
+            peer.failures = match lacking {
+                Some(_) => 0,
+                None => (peer.failures + 1).min(FAILURES_MAX),
+            };
+            peer.due = Some(Instant::now() + after * 2_u32.pow(peer.failures));
         }
         drop(due);
         self.changed.notify_one();
@@ -165,6 +173,7 @@ impl Due {
         self.peers.entry(peer).or_insert(Peer {
             due: Some(now + after),
             asked: None,
+            failures: 0,
         });
     }
 
@@ -182,7 +191,11 @@ impl Due {
             .peers
             .iter_mut()
             .filter_map(|(id, peer)| Some((peer.due?, id, peer)))
-            .min_by_key(|(due, ..)| *due);
+            // Of those that are due, whoever answered last time comes first.
+            .min_by_key(|(due, _, peer)| match *due <= now {
+                true => (false, peer.failures, *due),
+                false => (true, 0, *due),
+            });
         match first {
             Some((due, id, peer)) if due <= now => {
                 peer.due = None;

@@ -266,7 +266,7 @@ impl Task {
                 Output::Ban { peer, offence } => {
                     self.abort_all(peer);
                     if let Some(peer) = self.keys.get(&peer) {
-                        tracing::warn!(%peer, ?offence, "a peer gave wrong bytes to a reader and is not asked again");
+                        tracing::debug!(%peer, ?offence, "a peer gave wrong bytes to a reader and is not asked again");
                         self.swarm.ban(*peer);
                     }
                 }
@@ -323,6 +323,9 @@ impl Task {
         if missing {
             tracing::debug!(peer = ?self.keys.get(&peer), ?shard, "a peer has a file no longer");
             return self.handle(Input::ItemMissing { request, shard });
+        }
+        if let Some(peer) = self.keys.get(&peer) {
+            self.swarm.is_useful(*peer);
         }
         if let Some(running) = &self.running {
             running.partial(shard, &groups.into());
