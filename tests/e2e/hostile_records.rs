@@ -1,14 +1,14 @@
 //! Records and tables that are forged, replayed or poisoned.
 
 use anyhow::{Result, ensure};
-use opendag_protocol::{key::SecretKey, limits::SEQUENCE_MAX};
+use opendag_protocol::{key::SecretKey, limits::SEQUENCE_MAX, table::TableTotals};
 use opendag_tests::{
     World,
     hostile::{Author, Conduct, Files, Library, Peer, Version},
     tree,
 };
 
-use crate::common::{ensure_equal, world};
+use crate::common::{ensure_equal, ensure_modest, ensure_says, world};
 
 fn files(texts: &[(&str, &str)]) -> Files {
     texts
@@ -99,6 +99,46 @@ fn p3_s9_a_file_that_is_also_a_folder_is_refused() -> Result<()> {
 #[test]
 fn p3_s9_a_control_character_is_refused() -> Result<()> {
     refused(6, &["a-b", "ok.txt"], ("a-b", "a\u{1b}b"))
+}
+
+#[test]
+fn p6_s9_a_table_with_fewer_files_than_the_version_claims_is_refused() -> Result<()> {
+    let author = Author::new(7, "claims")?;
+    let texts = files(&[("x", "x")]);
+    for (seed, files, bytes) in [
+        (8, 10_000_000, 0),
+        (9, 1, u64::MAX),
+        (10, u64::from(u32::MAX), 1),
+    ] {
+        let version = author.claiming(&texts, TableTotals { files, bytes })?;
+        refused_unwritten(seed, version, &["refused", "table"])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn p8_s9_a_file_that_fits_no_disk_is_refused_before_anything_is_written() -> Result<()> {
+    let version = Author::new(11, "absurd")?.huge("x", 1 << 60)?;
+    refused_unwritten(12, version, &["space"])
+}
+
+/// A version of which nothing is written, with these words.
+fn refused_unwritten(seed: u8, version: Version, words: &[&str]) -> Result<()> {
+    let world = world()?;
+    let manifest = version.manifest.to_string();
+    let peer = serve(&world, seed, version)?;
+    let output = world.path("fetched");
+    let options = ["--peer", peer.address(), "--timeout", "5s"];
+    let node = world.node("fetcher");
+    let finished = node.fetch(&manifest, &output, &options)?;
+    ensure!(matches!(finished.code, Some(1..=4)), "{finished:?}");
+    ensure_says(&finished, words)?;
+    ensure!(peer.counts().asked() == 0, "bytes were asked for");
+    let mut written = tree::paths(&output).unwrap_or_default();
+    // The lock of the fetch is empty.
+    written.retain(|path| path.is_file() && !path.ends_with("lock"));
+    ensure!(written.is_empty(), "{written:?}");
+    ensure_modest("a fetch of claims", finished.peak_bytes)
 }
 
 #[test]

@@ -46,7 +46,15 @@ mod gateway_names;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod hostile_dht;
+#[cfg(test)]
+mod hostile_gossip;
+#[cfg(test)]
+mod hostile_heads;
+#[cfg(test)]
 mod hostile_records;
+#[cfg(test)]
+mod hostile_sync;
 #[cfg(test)]
 mod inputs;
 #[cfg(test)]
@@ -75,5 +83,7 @@ mod search;
 mod story;
 #[cfg(test)]
 mod swarm;
+#[cfg(test)]
+mod town;
 #[cfg(test)]
 mod versions;

@@ -5,16 +5,24 @@
 //! second implementation of the serving side, written against `specs/` alone.
 
 mod author;
+mod bare;
+mod crowd;
+mod forgery;
 mod greedy;
 mod hungry;
 mod peer;
 mod serve;
+mod teller;
 
 pub use author::{Author, Files, Version};
+pub use bare::{Bare, Part, keypair, peer_of};
+pub use crowd::Crowd;
+pub use forgery::{Forgery, absurdities, forgeries};
 pub use greedy::Greedy;
 pub use hungry::{Meal, compete};
 pub use peer::Peer;
 pub use serve::{Conduct, Counts, Library};
+pub use teller::{Teller, Telling};
 
 #[cfg(test)]
 mod tests;

@@ -172,6 +172,12 @@ impl Running {
         self.peak_bytes
     }
 
+    /// What it has written to standard error until now, cut at 256 KiB.
+    #[must_use]
+    pub fn errors(&self) -> String {
+        lock(&self.said.stderr).clone()
+    }
+
     fn sample(&mut self) {
         self.peak_bytes = self.peak_bytes.max(measure::peak_memory(self.child.id()));
     }

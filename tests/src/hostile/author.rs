@@ -64,6 +64,12 @@ impl Author {
         })
     }
 
+    /// Its key.
+    #[must_use]
+    pub fn key(&self) -> &SecretKey {
+        &self.key
+    }
+
     /// Its dataset.
     #[must_use]
     pub fn dataset(&self) -> DatasetId {
@@ -104,6 +110,29 @@ impl Author {
     ) -> Result<Version> {
         let table = write_table(files, None)?;
         self.tabled(sequence, parent, table, disguises)
+    }
+
+    /// A version that says of itself that it has so many files and bytes.
+    pub fn claiming(&self, files: &Files, claimed: TableTotals) -> Result<Version> {
+        let mut table = write_table(files, None)?;
+        table.totals = claimed;
+        self.tabled(0, None, table, &[])
+    }
+
+    /// A version of one file that is said to have so many bytes. Its table is right otherwise.
+    pub fn huge(&self, path: &str, size: u64) -> Result<Version> {
+        let mut writer = TableWriter::new();
+        let fields = FileFields::new(DatasetPath::parse(path)?, size, Hash::of(b"nobody has it"));
+        let first = writer.push(FileEntry::new(fields)?)?;
+        let (last, index, totals) = writer.finish()?;
+        let table = Table {
+            index,
+            pages: first.into_iter().chain(last).collect(),
+            maps: Vec::new(),
+            totals,
+            shards: BTreeMap::new(),
+        };
+        self.tabled(0, None, table, &[])
     }
 
     fn tabled(

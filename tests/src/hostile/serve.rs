@@ -115,7 +115,7 @@ impl From<Version> for Library {
 }
 
 /// The id of a record, whether or not its signatures hold.
-fn payload_id(bytes: &[u8]) -> Option<RecordId> {
+pub(super) fn payload_id(bytes: &[u8]) -> Option<RecordId> {
     #[derive(serde::Deserialize)]
     struct Envelope {
         payload: serde_bytes::ByteBuf,
