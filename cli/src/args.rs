@@ -8,12 +8,13 @@ use crate::commands::{
     alias::AliasCommand,
     daemon::DaemonArgs,
     env::EnvArgs,
-    fetch::{FetchArgs, MirrorArgs},
+    fetch::FetchArgs,
     keep::{GcArgs, LinkArg, PinArgs, QuotaArgs, RmArgs, VerifyArgs},
     key::KeyCommand,
     lineage::LineageArgs,
     lock::LockArgs,
     manifest::ManifestCommand,
+    mirror::{MirrorArgs, UnmirrorArgs},
     mount::{MountArgs, UnmountArgs},
     owners::{OwnersCommand, SignArgs},
     pages::{CompletionsArgs, ManArgs},
@@ -127,8 +128,11 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Hash again what lies here of a version, and sign that it is as it should be
     Receipt(ReceiptArgs),
-    /// Fetch a version into the data directory, and keep and serve it
+    /// Have the versions of a dataset or publisher here for others, and those that come, as far as there is
+    /// room
     Mirror(MirrorArgs),
+    /// Mirror no longer; what came stays until its room is needed
+    Unmirror(UnmirrorArgs),
     /// Never let a dataset or version go unasked; without LINK, list what is pinned
     Pin(PinArgs),
     /// Let a dataset or version go: `gc` may free it

@@ -10,6 +10,7 @@ pub mod key;
 pub mod lineage;
 pub mod lock;
 pub mod manifest;
+pub mod mirror;
 pub mod mount;
 pub mod owners;
 pub mod pages;
@@ -76,7 +77,8 @@ impl TryFrom<Command> for Task {
             Command::Owners(command) => command.operation()?,
             Command::Fetch(args) => args.operation()?,
             Command::Lock(args) => args.operation()?,
-            Command::Mirror(args) => Operation::Fetch(args.request()?),
+            Command::Mirror(args) => args.operation()?,
+            Command::Unmirror(args) => args.operation()?,
             Command::Pin(args) => args.operation()?,
             Command::Ls(args) => args.operation()?,
             Command::Show(args) => args.operation()?,

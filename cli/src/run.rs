@@ -199,6 +199,7 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
         | Event::Keys { .. }
         | Event::Aliases { .. }
         | Event::Freed(_)
+        | Event::Mirrors { .. }
         | Event::Quota(_)
         | Event::Pins { .. }
         | Event::Id { .. }

@@ -63,7 +63,7 @@ pub(crate) async fn fetch(
     let wish = wish.await.ok_or(FetchError::Cancelled)??;
     let found = cancel.run_until_cancelled(find(shared, &net, &wish, (within, report)));
     let (mut search, mut version) = found.await.ok_or(FetchError::Cancelled)??;
-    if request.mirror {
+    if request.mirror && !request.for_mirror {
         let newest = cancel.run_until_cancelled(search.newest(version));
         version = newest.await.ok_or(FetchError::Cancelled)??;
         refuse_fork(shared, request, &wish, &version)?;
@@ -114,7 +114,7 @@ pub(crate) async fn fetch(
         start,
     };
     kept.await.map_err(|_| FetchError::Stopped)??;
-    let admitted = retain::admit(shared, plan.needs(&job.output)).await?;
+    let admitted = retain::admit(shared, plan.needs(&job.output, request)).await?;
     let done = job.run(net, describe, plan, delta).await;
     drop(admitted);
     retain::settle(shared).await;

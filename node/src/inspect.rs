@@ -24,7 +24,8 @@ use crate::{
     net::{NetError, StreamProtocol},
     node::Shared,
     ops::{
-        DescribeRequest, Event, FileInfo, LinkRequest, PeerInfo, PinnedBy, PlaceInfo, VersionInfo,
+        DescribeRequest, Event, FileInfo, LinkRequest, MirrorInfo, PeerInfo, PinnedBy, PlaceInfo,
+        VersionInfo,
     },
     read::ReadFault,
     report::Reporter,
@@ -319,7 +320,10 @@ pub(crate) async fn peers(shared: &Shared) -> Event {
 }
 
 /// What goes on.
-pub(crate) async fn status(shared: &Shared) -> Result<Event, InspectError> {
+pub(crate) async fn status(
+    shared: &Shared,
+    mirrors: Vec<MirrorInfo>,
+) -> Result<Event, InspectError> {
     let mut counters = BTreeMap::new();
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let net = shared.running_net().map(|net| net.counters());
@@ -353,6 +357,7 @@ pub(crate) async fn status(shared: &Shared) -> Result<Event, InspectError> {
     Ok(Event::Status {
         counters,
         running: shared.running.list(),
+        mirrors,
     })
 }
 

@@ -50,6 +50,9 @@ pub(crate) enum KeepError {
     /// It is pinned.
     #[error("\"{0}\" is pinned; first: opendag unpin {1}")]
     Pinned(String, RecordId),
+    /// It is mirrored, and would come again.
+    #[error("\"{0}\" is mirrored and would come again; first: opendag unmirror")]
+    Mirrored(String),
     /// The disk budget cannot be told.
     #[error(transparent)]
     Quota(#[from] QuotaError),
@@ -75,7 +78,11 @@ impl KeepError {
             Self::Resolve(error) => error.fault(),
             Self::Fetch(error) => error.fault(),
             Self::Quota(error) => error.fault(),
-            Self::NoLink | Self::NotHere(_) | Self::Running(_) | Self::Pinned(..) => Fault::Input,
+            Self::NoLink
+            | Self::NotHere(_)
+            | Self::Running(_)
+            | Self::Pinned(..)
+            | Self::Mirrored(_) => Fault::Input,
             Self::Search(error) => error.fault(),
             Self::Cancelled | Self::Stopped | Self::Store(_) => Fault::Local,
         }

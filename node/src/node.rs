@@ -31,7 +31,7 @@ use crate::{
     ops::Event,
     place::Places,
     read::{Cache, Readers},
-    retain::{self, Quota},
+    retain::{self, Mirrors, Quota},
     search::Search,
     serve::{self, Slots},
     store::{DataDir, DataDirError, Keys, Store, StoreError},
@@ -105,6 +105,7 @@ pub(crate) struct Shared {
     pub(crate) mounts: Mounts,
     pub(crate) catalogue: Catalogue,
     pub(crate) quota: Quota,
+    pub(crate) mirrors: Mirrors,
     pub(crate) running: Running,
     pub(crate) search: Search,
     pub(crate) tasks: TaskTracker,
@@ -125,6 +126,7 @@ impl Node {
         let key_seed = data_dir.identity()?;
         let config = options.config;
         let quota = Quota::open(&data_dir, config.quota).map_err(StoreError::from)?;
+        let mirrors = Mirrors::open(&data_dir).map_err(StoreError::from)?;
         let cache = Cache::new(store.clone(), data_dir.cache_path(), config.cache_limit);
         let shared = Arc::new(Shared {
             peer: peer_id_of(&key_seed)?,
@@ -145,6 +147,7 @@ impl Node {
             mounts: Mounts::default(),
             catalogue: Catalogue::default(),
             quota,
+            mirrors,
             running: Running::default(),
             search: Search::default(),
             tasks: TaskTracker::new(),
@@ -158,6 +161,9 @@ impl Node {
             shared.tasks.spawn(stop.run_until_cancelled_owned(settle));
             shared.net().await?;
             shared.search.start(&shared);
+            let mirror = retain::mirror::run(shared.clone());
+            let stop = shared.stop.clone();
+            shared.tasks.spawn(stop.run_until_cancelled_owned(mirror));
         }
         Ok(Self { shared })
     }

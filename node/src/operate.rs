@@ -73,6 +73,7 @@ failures!(
     lock::LockError,
     mount::MountError,
     receipt::ReceiptFault,
+    retain::mirror::MirrorError,
     owners::OwnersError,
     reviews::ReviewError,
     search::SearchError
@@ -152,6 +153,14 @@ async fn carry_out(
         Operation::Pins => retain::pins(shared)?,
         Operation::Unpin(request) => retain::unpin(shared, &request).await?,
         Operation::Rm(request) => retain::rm(shared, &request).await?,
+        Operation::Mirror(request) => {
+            let _running = shared.running.begin(format!("mirror {}", request.what));
+            Box::pin(retain::mirror::mirror(shared, &request, (report, cancel))).await?
+        }
+        Operation::Unmirror(request) => retain::mirror::unmirror(shared, &request)?,
+        Operation::Mirrors => Event::Mirrors {
+            mirrors: Box::pin(retain::mirror::list(shared)).await?,
+        },
         Operation::Quota(request) => retain::quota(shared, &request).await?,
         Operation::Gc(request) => retain::gc(shared, &request).await?,
         Operation::Reindex => keep::reindex(shared).await?,
@@ -175,7 +184,7 @@ async fn carry_out(
             addresses: shared.addresses().await,
         },
         Operation::Peers => inspect::peers(shared).await,
-        Operation::Status => inspect::status(shared).await?,
+        Operation::Status => inspect::status(shared, retain::mirror::list(shared).await?).await?,
         Operation::Env(request) => {
             let variables = shared.listeners.variables()?;
             let shell = request.shell;

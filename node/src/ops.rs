@@ -45,8 +45,8 @@ pub use request::{
     VerifyRequest,
 };
 pub use retain::{
-    FreedInfo, FreedVersion, FreedWhy, GcRequest, PinInfo, PinnedBy, QuotaInfo, QuotaRequest,
-    SetQuota,
+    FreedInfo, FreedVersion, FreedWhy, GcRequest, LeftOut, MirrorInfo, MirrorRequest, Mirrored,
+    PinInfo, PinnedBy, QuotaInfo, QuotaRequest, SetQuota, UnmirrorRequest,
 };
 pub use review::{ReviewInfo, ReviewRequest, ReviewsInfo};
 use schemars::JsonSchema;
@@ -110,6 +110,12 @@ pub enum Operation {
     Rm(LinkRequest),
     /// See [`GcRequest`].
     Gc(GcRequest),
+    /// See [`MirrorRequest`].
+    Mirror(MirrorRequest),
+    /// See [`UnmirrorRequest`].
+    Unmirror(UnmirrorRequest),
+    /// All that is mirrored: [`Event::Mirrors`].
+    Mirrors,
     /// See [`QuotaRequest`].
     Quota(QuotaRequest),
     /// See [`RotateRequest`].

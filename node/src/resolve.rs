@@ -17,7 +17,7 @@ use opendag_protocol::{
 use self::owned::OwnedError;
 pub(crate) use self::{
     search::Search,
-    wish::{Asked, Wish},
+    wish::{Asked, Wish, addresses},
 };
 use crate::{
     carry::CarryError,

@@ -6,6 +6,7 @@
 
 mod free;
 mod holds;
+pub(crate) mod mirror;
 mod pin;
 mod quota;
 mod usage;
@@ -13,6 +14,7 @@ mod usage;
 use self::holds::Holds;
 pub(crate) use self::{
     free::{gc, rm, unpin},
+    mirror::Mirrors,
     pin::{keep_places, pin, pins},
     quota::{Needs, Quota, QuotaError, admit, quota, settle},
 };

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::{BlobId, DatasetId, Hash, ManifestId, RecordId, Timestamp};
+use crate::{BlobId, DatasetId, Hash, ManifestId, RecordId, Timestamp, key::PublicKey};
 
 macro_rules! text {
     ($($name:ident, $words:literal, $pattern:literal;)+) => {$(
@@ -25,6 +25,7 @@ text!(
     DatasetId, "Names a dataset for life: the id of its first `dataset` record.", "^bafyr4i[a-z2-7]{52}$";
     ManifestId, "Names one version of a dataset: the id of its `manifest` record.", "^bafyr4i[a-z2-7]{52}$";
     BlobId, "Names a blob: the CID of its bytes.", "^bafkr4i[a-z2-7]{52}$";
+    PublicKey, "A publisher's public key.", "^ed25519:[a-z2-7]{52}$";
     Hash, "A BLAKE3 hash, in hexadecimal digits.", "^[0-9a-f]{64}$";
 );
 

@@ -205,7 +205,7 @@ fn a_mirrored_version_is_served_and_freed() -> Result<()> {
     ensure_equal(&source, &output)?;
 
     let before = measure::disk_usage(mirror.node().data_dir())?;
-    mirror.node().run(["unpin", "data"])?.ok()?;
+    mirror.node().run(["unmirror", "data"])?.ok()?;
     mirror.node().run(["gc"])?.ok()?;
     let after = measure::disk_usage(mirror.node().data_dir())?;
     ensure!(

@@ -69,6 +69,7 @@ mod local;
 mod locks;
 #[cfg(test)]
 mod metrics;
+mod mirror;
 #[cfg(test)]
 mod mount;
 #[cfg(test)]

@@ -124,6 +124,7 @@ fn a_pin_moves_nothing_and_holds_what_comes() -> Result<()> {
         "{pins}"
     );
     node.run(["unpin", &version])?.ok()?;
+    node.run(["unmirror", "data"])?.ok()?;
     node.run(["rm", "data"])?.ok()?;
     ensure!(versions_here(&node)?.is_empty(), "it was let go");
     Ok(())
@@ -233,7 +234,12 @@ fn what_nothing_holds_makes_room_and_what_is_pinned_does_not() -> Result<()> {
     ensure!(versions_here(&node)?.len() == 1, "what is pinned went");
     node.run(["verify"])?.ok()?;
 
-    node.run(["unpin", "one"])?.ok()?;
+    // A mirror holds it as long as there is room.
+    let said = node.run(["unpin", "one"])?.ok()?;
+    ensure_says(&said, &["kept by other pins or mirrors"])?;
+    ensure_says(&node.run(["rm", "one"])?.code(2)?, &["opendag unmirror"])?;
+    ensure!(quota(&node, &[])?["mirrored"] == 8 * MIB, "not mirrored");
+    node.run(["unmirror", "one"])?.ok()?;
     let shown = quota(&node, &[])?;
     ensure!(shown["let_go"] == 8 * MIB && shown["kept"] == 0, "{shown}");
     seed.bring(&node, &fetch)?.ok()?;

@@ -126,11 +126,11 @@ fn a_fetch_becomes_a_request() {
 }
 
 #[test]
-fn a_mirror_is_a_fetch_into_the_data_directory() {
-    let Operation::Fetch(request) = operation("mirror name --peer /p") else {
+fn a_mirror_is_of_all_versions_and_asks_whom_it_is_told() {
+    let Operation::Mirror(request) = operation("mirror name --peer /p") else {
         panic!("not a fetch")
     };
-    assert!(request.mirror && request.output.is_none() && request.peers == ["/p"]);
+    assert!(request.what == "name" && request.budget.is_none() && request.peers == ["/p"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `fetch` and `mirror`: a version comes here.
+//! `fetch`: a version comes here.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -104,33 +104,6 @@ impl FetchArgs {
             no_delta: self.no_delta,
             overwrite: self.overwrite,
             accept_fork: self.accept_fork,
-            mirror: false,
-        })
-    }
-}
-
-/// Arguments of `mirror`.
-#[derive(Clone, Debug, Args)]
-pub struct MirrorArgs {
-    /// Link, id, path of an exported manifest, or name of a dataset known here
-    pub link: String,
-    /// Whom to ask and how long
-    #[command(flatten)]
-    pub source: SourceArgs,
-    /// Take the newest version although its owners signed two with its number
-    #[arg(long)]
-    pub accept_fork: bool,
-}
-
-impl MirrorArgs {
-    pub(super) fn request(self) -> Result<FetchRequest, CliError> {
-        Ok(FetchRequest {
-            link: resolve(self.link)?,
-            cwd: here()?,
-            timeout_ms: self.source.timeout_ms(),
-            peers: self.source.peer,
-            accept_fork: self.accept_fork,
-            mirror: true,
             ..FetchRequest::default()
         })
     }

@@ -6,6 +6,7 @@ mod draft;
 mod found;
 mod lineage;
 mod lock;
+mod mirror;
 mod node;
 mod retain;
 mod review;
@@ -60,6 +61,7 @@ pub(super) fn of(event: &Event) -> String {
         }
         Event::Freed(freed) => retain::freed(&mut lines, freed),
         Event::Quota(info) => retain::quota(&mut lines, info),
+        Event::Mirrors { mirrors } => mirror::mirrors(&mut lines, mirrors),
         Event::Pins { pins } => retain::pins(&mut lines, pins),
         Event::Owners(owners) => draft::all_owners(&mut lines, owners),
         Event::Reviewed(review) => review::said(&mut lines, review),

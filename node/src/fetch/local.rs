@@ -72,7 +72,7 @@ impl Job<'_> {
             manifest: self.version.id,
             root: target.path().to_owned(),
             kind,
-            pinned: true,
+            pinned: !self.request.for_mirror,
             include: self.request.include.clone(),
             exclude: self.request.exclude.clone(),
         });
@@ -93,10 +93,11 @@ fn prepare(
         // A folder that was published stays one: its files are the user's.
         let known = shared.store.places_of(&place.manifest)?;
         if known.iter().any(|known| known.root == place.root) {
-            let pinned = place.pinned;
-            shared
-                .store
-                .set_pinned(&place.manifest, &place.root, pinned)?;
+            if place.pinned {
+                shared
+                    .store
+                    .set_pinned(&place.manifest, &place.root, true)?;
+            }
         } else {
             shared.store.place(place)?;
         }

@@ -49,13 +49,13 @@ impl Plan {
     }
 
     /// What it is going to take on the disk.
-    pub(super) fn needs<'a>(&'a self, output: &'a Path) -> Needs<'a> {
+    pub(super) fn needs<'a>(&'a self, output: &'a Path, request: &FetchRequest) -> Needs<'a> {
         let copies = self.copies.iter().map(|(_, wanted)| wanted.entry.size());
         Needs {
             root: self.target.as_ref().map_or(output, Target::path),
             more: copies.fold(self.missing_bytes, u64::saturating_add),
             all: self.bytes,
-            over_mirrors: true,
+            over_mirrors: !request.for_mirror,
         }
     }
 

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     DiffInfo, DraftInfo, ForkInfo, FoundInfo, FreedInfo, ImportedInfo, LicenseHint, LineageInfo,
-    LockedInfo, OwnersInfo, PinInfo, PinnedBy, QuotaInfo, ReceiptInfo, ReviewInfo, ReviewsInfo,
-    Shell, SourcesInfo,
+    LockedInfo, MirrorInfo, OwnersInfo, PinInfo, PinnedBy, QuotaInfo, ReceiptInfo, ReviewInfo,
+    ReviewsInfo, Shell, SourcesInfo,
 };
 
 /// How far a long operation is.
@@ -406,6 +406,11 @@ pub enum Event {
     Freed(Box<FreedInfo>),
     /// The disk budget, and what lies here.
     Quota(Box<QuotaInfo>),
+    /// What is mirrored.
+    Mirrors {
+        /// In the order in which they were last changed.
+        mirrors: Vec<MirrorInfo>,
+    },
     /// What is pinned.
     Pins {
         /// Sorted by id.
@@ -458,6 +463,9 @@ pub enum Event {
         counters: BTreeMap<String, u64>,
         /// Running operations, a sentence each.
         running: Vec<String>,
+        /// What is mirrored, and how far that is.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mirrors: Vec<MirrorInfo>,
     },
     /// What programs need in their environment to read from this node's listeners.
     Env {

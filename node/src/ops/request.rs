@@ -101,8 +101,11 @@ pub struct FetchRequest {
     pub no_delta: bool,
     /// Replace files at the target that differ and that were not put there by us.
     pub overwrite: bool,
-    /// Fetch into the data directory and keep (what `mirror LINK` does); `output` is ignored.
+    /// Fetch into the data directory and keep (what `mirror` does with one version); `output` is ignored.
     pub mirror: bool,
+    /// With `mirror`: what comes is held by a mirror, and not kept for good.
+    #[serde(skip)]
+    pub for_mirror: bool,
     /// Give up after so long without any source or progress, in milliseconds.
     pub timeout_ms: Option<u64>,
     /// Fetch the newest version although the owners signed two with its number.

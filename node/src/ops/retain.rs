@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use opendag_protocol::{DatasetId, ManifestId, RecordId};
+use opendag_protocol::{DatasetId, ManifestId, RecordId, key::PublicKey};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -135,4 +135,92 @@ pub struct QuotaInfo {
     pub free: Option<u64>,
     /// What was freed for a new budget.
     pub freed: Option<FreedInfo>,
+}
+
+/// Who or what is mirrored.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Mirrored {
+    /// A dataset.
+    Dataset(DatasetId),
+    /// All datasets of an owner, also those that are not known yet.
+    Publisher(PublicKey),
+}
+
+/// Have the versions of a dataset, or of all datasets of a publisher, here for others to fetch, and those that come; of
+/// one version only that one. Ends in [`super::Event::Mirrors`] with that one, for a version in
+/// [`super::Event::Fetched`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct MirrorRequest {
+    /// A link, id or name of a dataset or version, a publisher's public key, or an alias.
+    pub what: String,
+    /// Where the command runs, absolute.
+    pub cwd: PathBuf,
+    /// Bytes that its versions may take; `None`: what the disk budget leaves.
+    pub budget: Option<u64>,
+    /// How many versions of each dataset, the newest ones; `None`: all.
+    pub keep: Option<u32>,
+    /// As [`super::FetchRequest::include`].
+    pub include: Vec<String>,
+    /// As [`super::FetchRequest::exclude`].
+    pub exclude: Vec<String>,
+    /// As [`super::FetchRequest::peers`].
+    pub peers: Vec<String>,
+    /// As [`super::FetchRequest::timeout_ms`].
+    pub timeout_ms: Option<u64>,
+    /// As [`super::FetchRequest::accept_fork`], for a version.
+    pub accept_fork: bool,
+}
+
+/// Mirror no longer. What came stays until something else needs its room. Ends in [`super::Event::Changed`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UnmirrorRequest {
+    /// As [`MirrorRequest::what`].
+    pub what: String,
+}
+
+/// What is mirrored, and how far that is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MirrorInfo {
+    /// Who or what.
+    pub what: Mirrored,
+    /// Name of the dataset, if it is one and known here.
+    pub name: Option<String>,
+    /// Bytes that it may take.
+    pub budget: Option<u64>,
+    /// How many versions of each dataset.
+    pub keep: Option<u32>,
+    /// Globs of paths that are mirrored; none: all.
+    pub include: Vec<String>,
+    /// Globs of paths that are left out.
+    pub exclude: Vec<String>,
+    /// Versions that it means, as far as they are known here.
+    pub versions: u64,
+    /// How many of them lie here.
+    pub held: u64,
+    /// Bytes that are missing in the budget for the others.
+    pub needs: u64,
+    /// The others.
+    pub left_out: Vec<LeftOut>,
+    /// Why the last pass did not come to its end.
+    pub problem: Option<String>,
+}
+
+/// A version that a mirror means and that does not lie here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LeftOut {
+    /// The version.
+    pub manifest: ManifestId,
+    /// Its dataset.
+    pub dataset: DatasetId,
+    /// The dataset's name.
+    pub name: String,
+    /// Number of the version.
+    pub sequence: u64,
+    /// Bytes that it needs and for which there is no room; 0: there is, and it is still to come.
+    pub needs: u64,
 }

@@ -177,7 +177,8 @@ impl Asked {
     }
 }
 
-fn addresses(texts: &[String]) -> Result<Vec<PeerHint>, ResolveError> {
+/// Parses the addresses of peers to ask first.
+pub(crate) fn addresses(texts: &[String]) -> Result<Vec<PeerHint>, ResolveError> {
     let parse = |text: &String| {
         text.parse()
             .map(PeerHint)

@@ -36,7 +36,9 @@ pub(crate) async fn unpin(shared: &Arc<Shared>, request: &LinkRequest) -> Result
     }
     let then = match held {
         0 => "`opendag gc` frees what this node keeps of it".to_owned(),
-        _ => format!("{held} of them are kept by other pins, see `opendag pin`"),
+        _ => format!(
+            "{held} of them are kept by other pins or mirrors, see `opendag pin` and `opendag mirror`"
+        ),
     };
     let message = format!("{link} is no longer pinned in {count} place(s); {then}");
     Ok(Event::Changed {
@@ -52,6 +54,9 @@ pub(crate) async fn rm(shared: &Arc<Shared>, request: &LinkRequest) -> Result<Ev
     let holds = Holds::look(shared)?;
     if let Some(pin) = places.iter().find_map(|place| holds.pin_of(place)) {
         return Err(KeepError::Pinned(link.to_owned(), pin));
+    }
+    if places.iter().any(|place| holds.of(place) == Hold::Mirror) {
+        return Err(KeepError::Mirrored(link.to_owned()));
     }
     let count = places.len();
     let stay = match places.iter().all(|place| place.kind.is_ours()) {

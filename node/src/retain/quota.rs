@@ -10,9 +10,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use opendag_protocol::retain::{Hold, Room};
+use opendag_protocol::{
+    DatasetId,
+    retain::{Hold, Room},
+};
 
-use super::{free, usage::Look};
+use super::{Holds, free, usage::Look};
 use crate::{
     disk::{self, Access, DiskError},
     fault::Fault,
@@ -281,4 +284,29 @@ async fn allow_cache(shared: &Arc<Shared>, look: &Look) {
     let allow = move || shared.readers.cache().allow(allowed);
     // A task that dies here costs room, nothing else.
     let _ = tokio::task::spawn_blocking(allow).await;
+}
+
+/// Bytes that mirrors of some datasets may take: what the budget leaves beside all that stays. `None`: no budget. Blocks.
+pub(super) fn room_beside(
+    shared: &Shared,
+    theirs: impl Fn(DatasetId) -> bool,
+) -> Result<Option<u64>, StoreError> {
+    let Some(limit) = shared.quota.limit() else {
+        return Ok(None);
+    };
+    let mut look = Look::now(shared, limit)?;
+    let holds = Holds::look(shared)?;
+    for (holding, places) in look.usage.holdings.iter_mut().zip(&look.places) {
+        let is_theirs = |place: &Place| holds.dataset_of(place).is_some_and(&theirs);
+        let goes = match holding.hold {
+            Hold::Kept => false,
+            Hold::Nothing => true,
+            Hold::Mirror => places.iter().any(is_theirs),
+        };
+        if goes {
+            holding.files.clear();
+        }
+    }
+    look.usage.cache = 0;
+    Ok(Some(limit.saturating_sub(look.usage.bytes())))
 }

@@ -28,6 +28,7 @@ pub(crate) struct Protected {
     /// Keys of somebody here.
     owners: BTreeSet<PublicKey>,
     followed: BTreeSet<DatasetId>,
+    mirrored: BTreeSet<DatasetId>,
     used: BTreeSet<DatasetId>,
 }
 
@@ -36,6 +37,7 @@ impl Protected {
         let id = state.dataset_id();
         let owners = state.owners().current().owners();
         self.followed.contains(&id)
+            || self.mirrored.contains(&id)
             || self.used.contains(&id)
             || owners.iter().any(|owner| self.owners.contains(owner))
     }
@@ -50,6 +52,11 @@ impl Store {
     /// Never forgets these datasets, in place of those that were named before.
     pub fn protect_followed(&self, datasets: BTreeSet<DatasetId>) {
         lock(&self.inner.protected).followed = datasets;
+    }
+
+    /// Never forgets these datasets either, in place of those that were named before.
+    pub(crate) fn protect_mirrored(&self, datasets: BTreeSet<DatasetId>) {
+        lock(&self.inner.protected).mirrored = datasets;
     }
 
     /// Notes that somebody here looked at a dataset: it goes after those that nobody did.

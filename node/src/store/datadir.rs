@@ -118,6 +118,11 @@ impl DataDir {
         self.path.join("cache")
     }
 
+    /// What the user mirrors.
+    pub(crate) fn mirrors_path(&self) -> PathBuf {
+        self.path.join("mirrors.json")
+    }
+
     /// How much may lie here, if the user said so with a command.
     pub(crate) fn quota_path(&self) -> PathBuf {
         self.path.join("quota")

@@ -64,12 +64,19 @@ pub(super) fn say(lines: &mut Lines, event: &Event) {
                 peer_line(lines, peer);
             }
         }
-        Event::Status { counters, running } => {
+        Event::Status {
+            counters,
+            running,
+            mirrors,
+        } => {
             for (name, count) in counters {
                 lines.add(format_args!("{:<28} {count}", escape(name)));
             }
             for sentence in running {
                 lines.add(format_args!("{}", escape(sentence)));
+            }
+            for mirror in mirrors {
+                super::mirror::mirror(lines, mirror);
             }
         }
         Event::Mounted { dir } => {
