@@ -1,5 +1,7 @@
 //! `mount`: lasts until a signal or somebody else ends it.
 
+use std::time::Duration;
+
 use opendag_node::{
     api::ApiServer,
     ops::{MountRequest, Operate as _, Operation, UnmountRequest},
@@ -14,6 +16,9 @@ use crate::{
     settings::Settings,
     signals::Signals,
 };
+
+/// How long other commands that go through a mount may take to end with it.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Mounts, by the daemon if one runs; `Ok` when it was unmounted, by SIGINT or SIGTERM too.
 pub(crate) async fn run(
@@ -42,13 +47,27 @@ async fn mount(
 ) -> Result<(), CliError> {
     // It may last for days: other commands on the data directory go through it, as through a daemon.
     let failed = |error| CliError::failed("The mount cannot start", &error);
-    let _api = match backend {
+    let api = match backend {
         Backend::Daemon(_) => None,
         Backend::Local(node) => {
             let api = ApiServer::start(node.clone(), &settings.data_dir, None).await;
             Some(api.map_err(failed)?)
         }
     };
+    let result = until_unmounted(request, backend, output, signals).await;
+    if let Some(api) = api {
+        // Whoever asked for the end waits for an answer.
+        api.close(ANSWER_TIME_MAX).await;
+    }
+    result
+}
+
+async fn until_unmounted(
+    request: MountRequest,
+    backend: &Backend,
+    output: &Output,
+    signals: &mut Signals,
+) -> Result<(), CliError> {
     let unmount = Operation::Unmount(UnmountRequest {
         dir: request.dir.clone(),
     });

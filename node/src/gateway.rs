@@ -23,6 +23,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, ExposeHeaders};
 
 pub(crate) use self::listeners::{Listeners, NoListener};
@@ -54,7 +55,8 @@ impl GatewayServer {
             Listener::Hub,
             Router::new().fallback(route),
         );
-        let task = tokio::spawn(http::serve(listener, app)).abort_handle();
+        let task =
+            tokio::spawn(http::serve(listener, app, CancellationToken::new())).abort_handle();
         let shared = node.shared.clone();
         let server = Self {
             address,

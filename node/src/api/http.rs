@@ -1,6 +1,6 @@
 //! A bounded HTTP/1 server on one listener, shared by the API and the gateway.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -20,6 +20,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_io_timeout::TimeoutStream;
+use tokio_util::sync::CancellationToken;
 
 use super::ApiError;
 
@@ -45,8 +46,9 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAd
     Ok((listener, address))
 }
 
-/// Serves `app` until it is dropped; all connections end with it.
-pub(crate) async fn serve(listener: TcpListener, app: Router) {
+/// Serves `app` until it is dropped; all connections end with it. After `stop` it takes nothing new, and ends when all
+/// answers are sent.
+pub(crate) async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
@@ -54,20 +56,23 @@ pub(crate) async fn serve(listener: TcpListener, app: Router) {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
             return;
         };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
+        let stream = match stop.run_until_cancelled(listener.accept()).await {
+            None => break,
+            Some(Ok((stream, _))) => stream,
+            Some(Err(error)) => {
                 tracing::warn!(%error, "cannot accept a local HTTP connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let app = app.clone();
+        let (app, stop) = (app.clone(), stop.clone());
         connections.spawn(async move {
-            connection(stream, app).await;
+            connection(stream, app, &stop).await;
             drop(slot);
         });
     }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
 }
 
 /// A request's body, if it is no longer than `bytes_max` and comes in time; else the status that says so.
@@ -79,7 +84,7 @@ pub(crate) async fn body(body: Body, bytes_max: usize) -> Result<Bytes, StatusCo
     }
 }
 
-async fn connection<S>(stream: S, app: Router)
+async fn connection<S>(stream: S, app: Router, stop: &CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
@@ -91,9 +96,16 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(HEADER_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
+        .serve_connection(TokioIo::new(stream), service);
+    let mut served = pin!(served);
+    let ended = match stop.run_until_cancelled(served.as_mut()).await {
+        Some(ended) => ended,
+        None => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "a local HTTP connection ended early");
     }
 }

@@ -5,6 +5,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use axum::{
@@ -20,8 +21,9 @@ use futures::stream;
 use serde_json::{Value, json};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    task::AbortHandle,
+    task::{AbortHandle, JoinHandle},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     ApiError,
@@ -51,11 +53,12 @@ const CHALLENGE_BYTES_MAX: usize = 128;
 #[derive(Debug)]
 pub struct ApiServer {
     address: SocketAddr,
-    _running: Running,
+    running: Running,
 }
 
 struct Running {
-    task: AbortHandle,
+    task: JoinHandle<()>,
+    stop: CancellationToken,
     data_dir: PathBuf,
     announced: Announced,
 }
@@ -94,18 +97,23 @@ impl ApiServer {
         let token = Token::random()?;
         let metrics_token = file::metrics_token(data_dir)?;
         let app = router(node, (token.clone(), metrics_token));
-        let task = tokio::spawn(http::serve(listener, app)).abort_handle();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(http::serve(listener, app, stop.clone()));
         let announced = Announced { address, token };
         let running = Running {
             task,
+            stop,
             data_dir: data_dir.to_owned(),
             announced,
         };
         file::write(data_dir, &running.announced)?;
-        Ok(Self {
-            address,
-            _running: running,
-        })
+        Ok(Self { address, running })
+    }
+
+    /// Takes nothing new, and gives what is being answered so long to end.
+    pub async fn close(mut self, within: Duration) {
+        self.running.stop.cancel();
+        drop(tokio::time::timeout(within, &mut self.running.task).await);
     }
 
     /// The URL under which it answers, without a slash at the end.

@@ -19,6 +19,7 @@ use opendag_protocol::{
     http::{hf::Repo, s3::Target},
 };
 use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 
 use self::xml::Xml;
 use super::{
@@ -58,7 +59,8 @@ impl S3Server {
             Listener::S3,
             Router::new().fallback(route),
         );
-        let task = tokio::spawn(http::serve(listener, app)).abort_handle();
+        let task =
+            tokio::spawn(http::serve(listener, app, CancellationToken::new())).abort_handle();
         let shared = node.shared.clone();
         let server = Self {
             address,

@@ -23,7 +23,8 @@ fn connect() -> (DuplexStream, tokio::task::JoinHandle<()>) {
             }),
         );
     let (client, server) = duplex(PIPE_BYTES);
-    (client, tokio::spawn(connection(server, app)))
+    let connection = async move { connection(server, app, &CancellationToken::new()).await };
+    (client, tokio::spawn(connection))
 }
 
 /// The status of the next answer, or `None` if the server closed without one.
@@ -129,4 +130,32 @@ async fn p6_a_thousand_headers_and_long_ones_are_refused() {
         assert_eq!(sent.await, Some(431));
         connection.await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_is_being_answered_at_the_end_is_answered() {
+    let (listener, address) = listen((std::net::Ipv4Addr::LOCALHOST, 0).into())
+        .await
+        .unwrap();
+    let stop = CancellationToken::new();
+    let at_the_end = stop.clone();
+    let app = Router::new().route(
+        "/",
+        get(async move || {
+            at_the_end.cancel();
+            tokio::task::yield_now().await;
+            "answer"
+        }),
+    );
+    let server = tokio::spawn(serve(listener, app, stop));
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    client
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("answer"), "{answer}");
+    server.await.unwrap();
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
