@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::commands::{
     alias::AliasCommand,
     daemon::DaemonArgs,
+    denylist::DenylistCommand,
     env::EnvArgs,
     fetch::FetchArgs,
     keep::{GcArgs, LinkArg, PinArgs, QuotaArgs, RmArgs, VerifyArgs},
@@ -154,6 +155,9 @@ pub enum Command {
     /// Name publishers: NAME/DATASET is a link, in the gateway and mounts too
     #[command(subcommand)]
     Alias(AliasCommand),
+    /// Say what this node must neither fetch, serve, pass on nor list, and heed the lists of others
+    #[command(subcommand)]
+    Denylist(DenylistCommand),
     /// Show who this node is
     Id,
     /// Show whom this node sees

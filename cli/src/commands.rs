@@ -3,6 +3,7 @@
 
 pub mod alias;
 pub mod daemon;
+pub mod denylist;
 pub mod env;
 pub mod fetch;
 pub mod keep;
@@ -92,6 +93,7 @@ impl TryFrom<Command> for Task {
             Command::Gc(args) => Operation::Gc(GcRequest { plan: args.plan }),
             Command::Key(command) => command.operation()?,
             Command::Alias(command) => command.operation(),
+            Command::Denylist(command) => command.operation()?,
             Command::Id => Operation::Id,
             Command::Peers => Operation::Peers,
             Command::Status => Operation::Status,

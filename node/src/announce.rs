@@ -82,6 +82,9 @@ pub(crate) async fn keep_announced(shared: Arc<Shared>, net: Net) {
         shared.protect_own();
         let mut datasets = BTreeSet::new();
         for manifest in versions {
+            if shared.is_denied_version(manifest) {
+                continue;
+            }
             net.provide(manifest.hash()).await;
             if let Ok(Some(version)) = crate::resolve::version(&shared, manifest) {
                 datasets.insert(version.dataset());
@@ -113,6 +116,7 @@ fn is_fresh(head: &SignedRecord) -> bool {
 
 pub(crate) async fn tell_head(shared: &Shared, net: &Net, dataset: DatasetId) {
     let state = shared.store.dataset(&dataset).ok().flatten();
+    let state = state.filter(|state| shared.denial_of_dataset(state).is_none());
     let Some(head) = state
         .as_ref()
         .and_then(DatasetState::newest_record)
@@ -152,7 +156,10 @@ impl Shared {
         match owners {
             Ok(owners) => {
                 self.store.protect_owned_by(owners.clone());
-                self.store.want_statements_of(owners);
+                // Lists that are heeded must not make room for others.
+                let mut wanted = owners;
+                wanted.extend(self.denylists.subscribed());
+                self.store.want_statements_of(wanted);
             }
             Err(error) => tracing::warn!(%error, "cannot read the publisher keys"),
         }
@@ -160,7 +167,8 @@ impl Shared {
 
     /// Announces a version that was just published, if this node is on the network. Answers its link.
     pub(crate) async fn announce(&self, signed: &Signed) -> String {
-        if let Some(net) = self.running_net() {
+        let denied = self.is_denied_version(signed.manifest);
+        if let (Some(net), false) = (self.running_net(), denied) {
             let tell = async {
                 net.provide(signed.manifest.hash()).await;
                 net.provide(signed.dataset.hash()).await;
@@ -175,6 +183,9 @@ impl Shared {
 
     /// Announces that this node fetches a version, and so serves parts of it.
     pub(crate) async fn announce_fetch(&self, net: &Net, version: &Version) {
+        if self.denial(version).is_some() {
+            return;
+        }
         net.provide(version.id.hash()).await;
         net.provide(version.dataset().hash()).await;
     }

@@ -79,6 +79,12 @@ impl Catalogue {
         useless.insert(id);
     }
 
+    /// What is denied here has changed: what is compared, and what is of use, with it.
+    pub(crate) async fn forget_comparisons(&self) {
+        *self.items.lock().await = None;
+        lock(&self.useless).clear();
+    }
+
     fn without_useless(&self, ids: &mut BTreeSet<RecordId>) {
         let useless = lock(&self.useless);
         ids.retain(|id| !useless.contains(id));

@@ -21,6 +21,7 @@ mod writer;
 
 use std::{path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
+use opendag_protocol::denial::Denial;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -61,11 +62,14 @@ pub(crate) async fn fetch(
     let net = shared.net().await?;
     let wish = cancel.run_until_cancelled(asked.anywhere(shared, &net, within, report));
     let wish = wish.await.ok_or(FetchError::Cancelled)??;
+    refuse_denied(request, shared.denial_of_id(wish.id))?;
     let found = cancel.run_until_cancelled(find(shared, &net, &wish, (within, report)));
     let (mut search, mut version) = found.await.ok_or(FetchError::Cancelled)??;
+    refuse_denied(request, shared.denial(&version))?;
     if request.mirror && !request.for_mirror {
         let newest = cancel.run_until_cancelled(search.newest(version));
         version = newest.await.ok_or(FetchError::Cancelled)??;
+        refuse_denied(request, shared.denial(&version))?;
         refuse_fork(shared, request, &wish, &version)?;
         if let Some(event) = kept_here(shared, &version, start).await? {
             return Ok(event);
@@ -80,6 +84,7 @@ pub(crate) async fn fetch(
         mut describe,
         wanted,
     } = described.ok_or(FetchError::Cancelled)??;
+    refuse_denied(request, shared.denial_of_any(&version, &wanted))?;
     refuse_fork(shared, request, &wish, &version)?;
     warn(&version, &wish, report).await;
     // What the plan refers to is durable before anything refers to it.
@@ -118,6 +123,10 @@ pub(crate) async fn fetch(
     let done = job.run(net, describe, plan, delta).await;
     drop(admitted);
     retain::settle(shared).await;
+    // What came although it is denied is not given to others.
+    if request.ignore_denylists {
+        shared.heed().await?;
+    }
     done
 }
 
@@ -216,6 +225,14 @@ async fn kept_here(
         head: version.head(),
         seconds: start.elapsed().as_secs_f64(),
     }))
+}
+
+/// What is denied here is not fetched, unless the user says that it shall be all the same.
+fn refuse_denied(request: &FetchRequest, denial: Option<Denial>) -> Result<(), FetchError> {
+    match denial.filter(|_| !request.ignore_denylists) {
+        Some(denial) => Err(FetchError::Denied(Box::new(denial))),
+        None => Ok(()),
+    }
 }
 
 /// Of two versions that the owners signed as the same, none is taken for the newest without being asked for.

@@ -158,6 +158,7 @@ fn status(fault: &ReadFault) -> StatusCode {
         ReadFault::Unknown | ReadFault::NoFile => StatusCode::NOT_FOUND,
         ReadFault::NotYet { .. } => StatusCode::TOO_MANY_REQUESTS,
         ReadFault::Nobody { .. } => StatusCode::GATEWAY_TIMEOUT,
+        ReadFault::Denied(_) => StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,
         ReadFault::Failed => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

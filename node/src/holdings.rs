@@ -135,6 +135,11 @@ impl Sessions {
         self.changed.subscribe()
     }
 
+    /// Lets all who watch look again.
+    pub(crate) fn touch(&self) {
+        self.changed.send_replace(());
+    }
+
     /// Versions that are being fetched.
     pub(crate) fn running(&self) -> Vec<ManifestId> {
         let running = self.lock();

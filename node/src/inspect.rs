@@ -80,6 +80,7 @@ impl InspectError {
             Self::Fetch(error) => error.fault(),
             Self::NoLink | Self::NoUrl(_) => Fault::Input,
             Self::Read(ReadFault::Failed) => Fault::Local,
+            Self::Read(ReadFault::Denied(_)) => Fault::Refused,
             Self::Read(_) => Fault::NotFound,
             Self::NoTable(_) => Fault::NotFound,
             Self::Net(_) | Self::Store(_) => Fault::Local,
@@ -103,9 +104,17 @@ pub(crate) async fn version(
             asked.anywhere(shared, &net, within, report).await?
         }
     };
-    let ask = request.newest || !request.peers.is_empty();
-    if let (Some(known), false) = (resolve::local(shared, wish.id)?, ask) {
-        return Ok((known, wish));
+    let known = resolve::local(shared, wish.id)?;
+    let denial = match &known {
+        Some(known) => shared.denial(known),
+        None => shared.denial_of_id(wish.id),
+    };
+    // Nobody is asked for what is denied; what is known of it can be looked at.
+    let ask = (request.newest || !request.peers.is_empty()) && denial.is_none();
+    match (known, denial) {
+        (Some(known), _) if !ask => return Ok((known, wish)),
+        (None, Some(denial)) => return Err(FetchError::Denied(Box::new(denial)).into()),
+        (Some(_) | None, _) => {}
     }
     let net = shared.net().await?;
     Ok((
@@ -114,7 +123,7 @@ pub(crate) async fn version(
     ))
 }
 
-/// Everything that lies here, newest first.
+/// Everything that lies here and is not denied, newest first.
 pub(crate) async fn ls(shared: &Arc<Shared>, request: &LinkRequest) -> Result<Event, InspectError> {
     let only = match &request.link {
         Some(text) => {
@@ -137,7 +146,7 @@ pub(crate) async fn ls(shared: &Arc<Shared>, request: &LinkRequest) -> Result<Ev
             continue;
         };
         let wanted = only.is_none_or(|id| id == manifest.into() || id == version.dataset().into());
-        if wanted {
+        if wanted && shared.denial(&version).is_none() {
             versions.push(info(shared, &version).await?);
         }
     }
@@ -168,7 +177,7 @@ pub(crate) async fn log(
     let (meant, wish) = version(shared, request, report).await?;
     let dataset = meant.dataset();
     let newest = resolve::local(shared, dataset.into())?.unwrap_or(meant);
-    if history::gap(shared, &newest)?.is_some() {
+    if shared.denial(&newest).is_none() && history::gap(shared, &newest)?.is_some() {
         let within = request.timeout_ms.map_or(OLDER_MAX, Duration::from_millis);
         let net = shared.net().await?;
         report.waiting("resolve", "older versions").await;
@@ -228,6 +237,9 @@ pub(crate) async fn table_of(
 ) -> Result<Vec<Wanted>, InspectError> {
     if let Ok(here) = table::local(shared, version, selection).await {
         return Ok(here);
+    }
+    if let Some(denial) = shared.denial(version) {
+        return Err(FetchError::Denied(Box::new(denial)).into());
     }
     let within = timeout_ms.map_or(FIND_MAX, Duration::from_millis);
     let net = shared.net().await?;
@@ -422,6 +434,7 @@ async fn info(shared: &Arc<Shared>, version: &Version) -> Result<VersionInfo, In
         license_hints: lineage::hints(shared, fields.license.as_deref(), &fields.derived_from)?,
         pinned,
         reviews: None,
+        denied: shared.denial(version).map(|denial| denial.to_string()),
         places,
         link: shared.link(id, &version.name()).await,
     })

@@ -9,6 +9,7 @@ mod catalogue;
 mod compare;
 pub mod config;
 mod croissant;
+mod denylists;
 pub mod disk;
 mod drafts;
 pub mod export;

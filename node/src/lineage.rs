@@ -80,7 +80,9 @@ pub(crate) async fn lineage(
             }
             for child in made {
                 // Its record may have made room for others.
-                let Some(version) = resolve::version(shared, child)? else {
+                let version = resolve::version(shared, child)?;
+                let Some(version) = version.filter(|version| shared.denial(version).is_none())
+                else {
                     continue;
                 };
                 down.leads_to(depth, [child]);

@@ -8,7 +8,7 @@ use std::{
 
 use libp2p::{Multiaddr, PeerId, identity::ed25519};
 use opendag_protocol::{
-    ManifestId,
+    DatasetId, Hash, ManifestId,
     key::SecretKey,
     wire::{BoundedBytes, BoundedVec},
 };
@@ -20,6 +20,7 @@ use crate::{
     catalogue::{self, Catalogue},
     config::Config,
     croissant::Documents,
+    denylists::{self, Denylists},
     fault::Fault,
     flow::Flow,
     gateway::Listeners,
@@ -96,6 +97,7 @@ pub(crate) struct Shared {
     pub(crate) readers: Readers,
     pub(crate) listeners: Listeners,
     pub(crate) documents: Documents,
+    pub(crate) denylists: Arc<Denylists>,
     pub(crate) places: Places,
     pub(crate) slots: Slots,
     pub(crate) upload: Flow,
@@ -128,6 +130,7 @@ impl Node {
         let quota = Quota::open(&data_dir, config.quota).map_err(StoreError::from)?;
         let mirrors = Mirrors::open(&data_dir).map_err(StoreError::from)?;
         let cache = Cache::new(store.clone(), data_dir.cache_path(), config.cache_limit);
+        let denylists = Arc::new(Denylists::open(&data_dir, &store)?);
         let shared = Arc::new(Shared {
             peer: peer_id_of(&key_seed)?,
             places: Places::new(store.clone()),
@@ -139,6 +142,7 @@ impl Node {
             readers: Readers::new(cache),
             listeners: Listeners::default(),
             documents: Documents::default(),
+            denylists,
             store,
             sessions: Sessions::default(),
             slots: Slots::default(),
@@ -209,6 +213,9 @@ impl Shared {
     }
 
     async fn start_net(self: &Arc<Self>) -> Result<Net, NetError> {
+        if let Err(error) = self.heed().await {
+            tracing::warn!(%error, "what is denied here cannot be read");
+        }
         let (net, inbound) = Net::start(NetConfig {
             keypair_seed: *self.key_seed,
             network: self.config.network.clone(),
@@ -228,6 +235,9 @@ impl Shared {
         let (stop, shared, handle) = (self.stop.clone(), self.clone(), net.clone());
         self.tasks
             .spawn(stop.run_until_cancelled_owned(catalogue::listen(shared, handle, events)));
+        let (stop, shared) = (self.stop.clone(), self.clone());
+        self.tasks
+            .spawn(stop.run_until_cancelled_owned(denylists::watch(shared)));
         if self.role == Role::Daemon {
             let (stop, shared, handle) = (self.stop.clone(), self.clone(), net.clone());
             self.tasks
@@ -237,8 +247,14 @@ impl Shared {
     }
 
     fn head_validator(&self) -> HeadValidator {
-        let store = self.store.clone();
-        Arc::new(move |key, value| announce::rank_head(&store, key, value))
+        let (store, denylists) = (self.store.clone(), self.denylists.clone());
+        Arc::new(move |key, value| {
+            // What is denied here is not kept for others either.
+            let dataset = DatasetId::from_hash(Hash::from_bytes(key.try_into().ok()?));
+            let denied = denylists.denies_dataset(&store, dataset);
+            let rank = || announce::rank_head(&store, key, value);
+            (!denied).then(rank).flatten()
+        })
     }
 
     /// This node's id.

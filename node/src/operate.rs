@@ -6,7 +6,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    aliases, carry, compare,
+    aliases, carry, compare, denylists,
     fault::{self, Fault},
     fetch, gateway, inspect, keep, lineage, lock, mount,
     node::{Node, Shared},
@@ -65,6 +65,7 @@ macro_rules! failures {
 failures!(
     aliases::AliasesError,
     carry::CarryError,
+    denylists::DenylistsError,
     fetch::FetchError,
     gateway::NoListener,
     publish::PublishError,
@@ -179,6 +180,12 @@ async fn carry_out(
         Operation::AliasSet(request) => aliases::set(shared, &request)?,
         Operation::Aliases => aliases::list(shared)?,
         Operation::AliasRm(request) => aliases::remove(shared, &request)?,
+        Operation::Deny(request) => denylists::deny(shared, &request).await?,
+        Operation::Allow(request) => denylists::allow(shared, &request).await?,
+        Operation::Denylists => denylists::list(shared)?,
+        Operation::DenylistPublish(request) => denylists::publish(shared, &request)?,
+        Operation::DenylistSubscribe(request) => denylists::subscribe(shared, &request).await?,
+        Operation::DenylistUnsubscribe(request) => denylists::unsubscribe(shared, &request).await?,
         Operation::Id => Event::Id {
             peer: shared.peer_id().to_string(),
             addresses: shared.addresses().await,

@@ -9,6 +9,7 @@
 //! comments are its words. After a change `specs/openapi.json` is written anew, as its test says.
 
 mod carry;
+mod denylist;
 mod diff;
 mod draft;
 mod event;
@@ -24,6 +25,9 @@ mod search;
 use std::future::Future;
 
 pub use carry::{ExportRequest, ImportRequest, ImportedInfo, LeftInfo, SourceInfo, SourcesInfo};
+pub use denylist::{
+    AllowRequest, DeniedKind, DenyRequest, DenylistInfo, DenylistPublishRequest, SubscribeRequest,
+};
 pub use diff::{DiffBytes, DiffInfo, MovedFile, SchemaDiff, SchemaFit};
 pub use draft::{
     DraftInfo, DraftKind, DraftVersion, MissingInfo, OwnerRecordInfo, OwnerSet, OwnersInfo,
@@ -148,6 +152,18 @@ pub enum Operation {
     Aliases,
     /// Forget an alias. [`Event::Changed`].
     AliasRm(AliasNameRequest),
+    /// See [`DenyRequest`].
+    Deny(DenyRequest),
+    /// See [`AllowRequest`].
+    Allow(AllowRequest),
+    /// All denylists that this node heeds: [`Event::Denylists`].
+    Denylists,
+    /// See [`DenylistPublishRequest`].
+    DenylistPublish(DenylistPublishRequest),
+    /// See [`SubscribeRequest`].
+    DenylistSubscribe(SubscribeRequest),
+    /// See [`SubscribeRequest`].
+    DenylistUnsubscribe(SubscribeRequest),
     /// Who this node is: [`Event::Id`].
     Id,
     /// Whom this node sees: [`Event::Peers`].

@@ -217,6 +217,14 @@ pub(crate) async fn publish(
         Ok(signed)
     })
     .await?;
+    if let Some(version) = crate::resolve::version(shared, signed.manifest)
+        .ok()
+        .flatten()
+        && let Some(denial) = shared.denial(&version)
+    {
+        let message = format!("this node gives the version to nobody: {denial}");
+        report.warn(message).await;
+    }
     let link = shared.announce(&signed).await;
     Ok(Event::Published {
         dataset: signed.dataset,

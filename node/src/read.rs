@@ -71,6 +71,9 @@ pub(crate) enum ReadFault {
         /// For how long.
         waited: Duration,
     },
+    /// The user of this node, or a list that they heed, does not want it to be read.
+    #[error("{0}")]
+    Denied(String),
     /// It went wrong here; the log says more.
     #[error("this node could not read it: its log says why")]
     Failed,
@@ -121,13 +124,16 @@ impl Readers {
     /// not known here, and now and then for a newer one.
     ///
     /// # Errors
-    /// [`ReadFault::Unknown`] after `within`; `Failed`.
+    /// [`ReadFault::Unknown`] after `within`; `Denied`; `Failed`.
     pub(crate) async fn version(
         &self,
         shared: &Arc<Shared>,
         id: RecordId,
         within: Duration,
     ) -> Result<Arc<ReadVersion>, ReadFault> {
+        if let Some(denial) = shared.denial_of_id(id) {
+            return Err(ReadFault::Denied(denial.to_string()));
+        }
         let known = resolve::local(shared, id).map_err(|error| ReadFault::failed(&error))?;
         let exact = known
             .as_ref()
@@ -188,6 +194,7 @@ impl Readers {
         let mut version = search.found().await.map_err(not_found)?;
         loop {
             let found = version.id;
+            check(shared, &version)?;
             let opened = self.open_from(shared, version, search.answered());
             let newer = Box::pin(search.newer(found));
             let prepare = Box::pin(opened.prepare());
@@ -207,6 +214,7 @@ impl Readers {
         shared: &Arc<Shared>,
         version: resolve::Version,
     ) -> Result<Arc<ReadVersion>, ReadFault> {
+        check(shared, &version)?;
         Ok(self.open_from(shared, version, &[]))
     }
 
@@ -264,6 +272,14 @@ impl Readers {
         let now = Instant::now();
         asked.retain(|_, at| now.duration_since(*at) < NEWEST_FOR);
         asked.insert(id, now).is_none()
+    }
+}
+
+/// What is denied on this node is not read.
+fn check(shared: &Shared, version: &resolve::Version) -> Result<(), ReadFault> {
+    match shared.denial(version) {
+        Some(denial) => Err(ReadFault::Denied(denial.to_string())),
+        None => Ok(()),
     }
 }
 

@@ -130,12 +130,15 @@ pub(crate) fn of(shared: &Shared, version: &Version) -> Result<ReviewsInfo, Stor
     })
 }
 
-/// What is said of one subject, by rules and by people who stand by it. What breaks the rules is not shown.
+/// What is said of one subject by those who stand by it. What breaks the rules, and whom this node does not want to
+/// hear, is not shown.
 fn about(shared: &Shared, subject: RecordId) -> Result<Vec<Review>, StoreError> {
     let now = now();
     let records = shared.store.statements(&subject.into())?;
     let statements = records.iter().filter_map(SignedRecord::as_statement);
-    let standing = statements.filter(|statement| !statement.is_expired(now));
+    let standing = statements.filter(|statement| {
+        !statement.is_expired(now) && shared.denial_of_author(statement.author()).is_none()
+    });
     Ok(standing
         .filter_map(|statement| Review::read(statement).ok().flatten())
         .collect())

@@ -240,7 +240,7 @@ fn publisher(shared: &Shared, text: &str) -> Result<String, SearchError> {
     found.map(|(_, key)| key.to_string()).ok_or_else(unknown)
 }
 
-/// What is told of a hit; `None` if it is not known any more.
+/// What is told of a hit; `None` if it is not known any more, or denied on this node.
 async fn info(
     shared: &Shared,
     hit: &Hit,
@@ -251,7 +251,8 @@ async fn info(
     let Some(newest) = state.and_then(|state| state.newest_manifest()) else {
         return Ok(None);
     };
-    let Some(version) = resolve::version(shared, newest)? else {
+    let version = resolve::version(shared, newest)?;
+    let Some(version) = version.filter(|version| shared.denial(version).is_none()) else {
         return Ok(None);
     };
     let here = !shared.store.places_of(&newest)?.is_empty();

@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod cbor;
 pub mod chunkmap;
 pub mod croissant;
+pub mod denial;
 pub mod draft;
 pub mod exchange;
 pub mod fault;

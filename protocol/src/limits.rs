@@ -27,6 +27,12 @@ pub const REVIEW_TEXT_BYTES_MAX: usize = 8 * 1024;
 /// Tags of a review.
 pub const REVIEW_TAGS_MAX: usize = 16;
 
+/// Entries of a denylist: more than a statement has room for with a word of reason for each.
+pub const DENYLIST_ENTRIES_MAX: usize = 256;
+
+/// The reason of an entry of a denylist: a sentence.
+pub const DENYLIST_REASON_BYTES_MAX: usize = 200;
+
 /// Statements of one author, over all types and subjects: what a busy reader writes in years.
 pub const STATEMENTS_PER_AUTHOR_MAX: usize = 1024;
 

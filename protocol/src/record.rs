@@ -6,6 +6,7 @@
 //! Source: `specs/records.md`.
 
 mod dataset;
+mod denylist;
 mod error;
 mod head;
 mod manifest;
@@ -21,6 +22,7 @@ mod unfinished;
 use std::sync::Arc;
 
 pub use dataset::{Dataset, DatasetFields};
+pub use denylist::{Denied, Denylist, DenylistEntry};
 pub use error::RecordError;
 pub use head::{Head, HeadFields};
 /// A value of DAG-CBOR, such as a field that only some know.

@@ -190,5 +190,6 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     text
 }
 
+mod denylists;
 mod reviews;
 mod vectors;

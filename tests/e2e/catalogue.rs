@@ -33,7 +33,7 @@ fn seed(data_dir: &Path, heard: &[Heard]) -> Result<()> {
 }
 
 /// How many datasets a daemon knows.
-fn known(daemon: &Daemon) -> Result<u64> {
+pub(crate) fn known(daemon: &Daemon) -> Result<u64> {
     let status = daemon.node().run(["status"])?.ok()?.event("status")?;
     status["counters"]["known_datasets"]
         .as_u64()
@@ -41,7 +41,7 @@ fn known(daemon: &Daemon) -> Result<u64> {
 }
 
 /// Waits until a daemon knows so many datasets; how long that took.
-fn wait_until_known(daemon: &Daemon, count: u64, within: Duration) -> Result<Duration> {
+pub(crate) fn wait_until_known(daemon: &Daemon, count: u64, within: Duration) -> Result<Duration> {
     let start = Instant::now();
     loop {
         let known = known(daemon)?;

@@ -31,7 +31,12 @@ fn reviews(node: &Node, link: &str) -> Result<Value> {
 }
 
 /// How many people say something, and what each says, the newest first.
-fn ensure_said(node: &Node, link: &str, mean: Option<f64>, ratings: &[u64]) -> Result<()> {
+pub(crate) fn ensure_said(
+    node: &Node,
+    link: &str,
+    mean: Option<f64>,
+    ratings: &[u64],
+) -> Result<()> {
     let reviews = reviews(node, link)?;
     let said: Vec<_> = reviews["newest"]
         .as_array()

@@ -26,6 +26,8 @@ mod delta;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod denylists;
+#[cfg(test)]
 mod discover;
 #[cfg(test)]
 mod documents;

@@ -7,6 +7,7 @@
 mod author;
 mod bare;
 mod crowd;
+mod curious;
 mod forgery;
 mod greedy;
 mod hungry;
@@ -17,6 +18,7 @@ mod teller;
 pub use author::{Author, Files, Version};
 pub use bare::{Bare, Part, keypair, peer_of};
 pub use crowd::Crowd;
+pub use curious::Curious;
 pub use forgery::{Forgery, absurdities, forgeries};
 pub use greedy::Greedy;
 pub use hungry::{Meal, compete};

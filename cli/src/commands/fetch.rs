@@ -66,6 +66,9 @@ pub struct FetchArgs {
     /// Take the newest version although its owners signed two with its number
     #[arg(long)]
     pub accept_fork: bool,
+    /// Fetch it although it is on a denylist; it is still not served
+    #[arg(long)]
+    pub ignore_denylists: bool,
 }
 
 impl FetchArgs {
@@ -104,6 +107,7 @@ impl FetchArgs {
             no_delta: self.no_delta,
             overwrite: self.overwrite,
             accept_fork: self.accept_fork,
+            ignore_denylists: self.ignore_denylists,
             ..FetchRequest::default()
         })
     }

@@ -1,5 +1,6 @@
 //! Events as text for people. All text that a stranger may have written is escaped.
 
+mod denylist;
 mod diff;
 mod dot;
 mod draft;
@@ -64,6 +65,7 @@ pub(super) fn of(event: &Event) -> String {
         Event::Mirrors { mirrors } => mirror::mirrors(&mut lines, mirrors),
         Event::Pins { pins } => retain::pins(&mut lines, pins),
         Event::Owners(owners) => draft::all_owners(&mut lines, owners),
+        Event::Denylists { lists } => denylist::all(&mut lines, lists),
         Event::Reviewed(review) => review::said(&mut lines, review),
         Event::Lineage(info) => lineage::lineage(&mut lines, info),
         Event::Found(found) => found::found(&mut lines, found),

@@ -39,6 +39,9 @@ pub(crate) async fn listen(shared: Arc<Shared>, net: Net, mut events: mpsc::Rece
 }
 
 async fn hear(shared: &Arc<Shared>, net: &Net, (id, from): (GossipId, PeerId), bytes: Vec<u8>) {
+    if admission::head_dataset(&bytes).is_some_and(|dataset| shared.is_denied_dataset(dataset)) {
+        return net.verdict(id, Verdict::Ignore).await;
+    }
     let verdict = match judge(shared, &bytes) {
         Judged::Accept(head) => match may_take(shared, &head) {
             Some(permit) => {
@@ -100,6 +103,9 @@ async fn introduce(
     };
     let of_it = |record: &SignedRecord| record.record().dataset_id() == Some(dataset);
     let mut told: Vec<_> = told.into_iter().filter(of_it).collect();
+    if shared.is_denied_with(dataset, &told) {
+        return Verdict::Ignore;
+    }
     let known = shared.store.dataset(&dataset).ok().flatten();
     match admission::judge_with(bytes, known, &told, now()) {
         Judged::Accept(head) => {

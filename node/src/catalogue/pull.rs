@@ -73,7 +73,16 @@ async fn batch(
     peer: PeerId,
     ids: &[RecordId],
 ) -> Result<Pulled, AskError> {
-    let told = ask::some(net, peer, ids).await?;
+    let mut told = ask::some(net, peer, ids).await?;
+    // What is denied here is neither kept nor passed on.
+    told.retain(|record| {
+        let denied = shared.is_withheld_record(record);
+        if denied {
+            shared.catalogue.is_useless(record.id());
+            shared.catalogue.wanted.found(&record.id());
+        }
+        !denied
+    });
     let heads: Vec<&Head> = told.iter().filter_map(SignedRecord::as_head).collect();
     let owners = owners_of(shared, net, peer, &heads).await?;
     let missing: BTreeSet<RecordId> = heads
@@ -102,6 +111,10 @@ async fn batch(
         let dataset = head.dataset();
         let mut before = owners.get(&dataset).cloned().unwrap_or_default();
         before.extend(manifests_of.remove(&dataset).unwrap_or_default());
+        if shared.is_denied_with(dataset, &before) {
+            shared.catalogue.is_useless(signed.id());
+            continue;
+        }
         let known = shared.store.dataset(&dataset).ok().flatten();
         match admission::judge_with(signed.bytes(), known, &before, now()) {
             Judged::Accept(head) => {

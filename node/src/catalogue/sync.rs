@@ -75,7 +75,11 @@ async fn compare_with(shared: &Arc<Shared>, net: &Net, peer: PeerId) {
 }
 
 /// Compares with `peer` and answers what is lacking here.
-async fn compare(shared: &Shared, net: &Net, peer: PeerId) -> Result<BTreeSet<RecordId>, AskError> {
+async fn compare(
+    shared: &Arc<Shared>,
+    net: &Net,
+    peer: PeerId,
+) -> Result<BTreeSet<RecordId>, AskError> {
     let mut side = Reconcile::new(shared.sync_items().await);
     let mut stream = ask::open(net, peer, StreamProtocol::Sync).await?;
     let mut message = side.open();
@@ -134,7 +138,10 @@ pub(crate) async fn answer(
     Ok(())
 }
 
-async fn answer_all(shared: &Shared, stream: &mut Stream) -> Result<BTreeSet<RecordId>, AskError> {
+async fn answer_all(
+    shared: &Arc<Shared>,
+    stream: &mut Stream,
+) -> Result<BTreeSet<RecordId>, AskError> {
     let mut side = Reconcile::new(shared.sync_items().await);
     let first = loop {
         match read(stream).await? {
@@ -233,7 +240,7 @@ async fn write(stream: &mut Stream, message: &SyncMessage) -> Result<(), AskErro
 
 impl Shared {
     /// The set that is compared with others: made anew when it has changed, within limits.
-    async fn sync_items(&self) -> Arc<Items> {
+    async fn sync_items(self: &Arc<Self>) -> Arc<Items> {
         let mut snapshot = self.catalogue.items.lock().await;
         let generation = self.store.generation();
         if let Some(snapshot) = snapshot.as_ref()
@@ -242,9 +249,13 @@ impl Shared {
         {
             return Arc::clone(&snapshot.items);
         }
-        let store = self.store.clone();
+        let shared = self.clone();
         let start = Instant::now();
-        let made = tokio::task::spawn_blocking(move || store.sync_items()).await;
+        let make = move || {
+            let (of_dataset, of_author) = shared.is_compared();
+            shared.store.sync_items(of_dataset, of_author)
+        };
+        let made = tokio::task::spawn_blocking(make).await;
         let items = match made {
             Ok(Ok(items)) => Arc::new(Items::new(items)),
             Ok(Err(error)) => {

@@ -4,6 +4,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use opendag_protocol::{
     BlobId,
+    denial::Denial,
     path::SiblingError,
     table::{IndexError, PageError},
 };
@@ -30,6 +31,11 @@ pub(crate) enum FetchError {
     /// It is undecided which version is the newest.
     #[error("{0}")]
     Forked(Box<Forked>),
+    /// The user of this node, or a list that they heed, does not want it.
+    #[error(
+        "{0}; see `opendag denylist list`, leave the file out with --exclude, or fetch it all the same with --ignore-denylists"
+    )]
+    Denied(Box<Denial>),
     /// Nothing matches.
     #[error(
         "no file of this version matches --include and --exclude; see its files with `opendag show --files`"
@@ -146,7 +152,11 @@ impl FetchError {
             Self::Glob(_) | Self::NothingSelected | Self::InTheWay { .. } | Self::Running => {
                 Fault::Input
             }
-            Self::Index(_) | Self::Page(_) | Self::Siblings(_) | Self::Forked(_) => Fault::Refused,
+            Self::Index(_)
+            | Self::Page(_)
+            | Self::Siblings(_)
+            | Self::Forked(_)
+            | Self::Denied(_) => Fault::Refused,
             Self::NoDescription { .. } | Self::NoPeers { .. } | Self::Stalled { .. } => {
                 Fault::NotFound
             }

@@ -115,7 +115,9 @@ pub(super) struct Below {
 pub(super) fn below(shared: &Shared, namespace: &str, part: &Part<'_>) -> Result<Below, NoName> {
     let store = &shared.store;
     if namespace == OWN_NAMESPACE {
-        let names = store.listed_ids(part).map_err(|error| failed(&error))?;
+        let is_listed = |id: &DatasetId| !shared.is_denied_dataset(*id);
+        let names = store.listed_ids(part, is_listed);
+        let names = names.map_err(|error| failed(&error))?;
         let until = None;
         return Ok(Below { names, until });
     }
@@ -134,6 +136,9 @@ pub(super) fn below(shared: &Shared, namespace: &str, part: &Part<'_>) -> Result
         }
         let mut theirs = false;
         for id in ids {
+            if shared.is_denied_dataset(id) {
+                continue;
+            }
             let vouched = publisher.vouches_for(shared, id);
             theirs = theirs || vouched.map_err(|error| failed(&error))?;
         }

@@ -122,6 +122,11 @@ impl S3Error {
                 "RequestTimeout",
                 fault.to_string(),
             ),
+            ReadFault::Denied(_) => Self(
+                StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,
+                "AccessDenied",
+                fault.to_string(),
+            ),
             ReadFault::Failed => Self(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "InternalError",

@@ -179,6 +179,7 @@ impl Fs {
                 let version = self.version(slot).await?;
                 let entry = tree::entry(&*version, shard).await?;
                 let entry = entry.ok_or(ReadFault::NoFile)?.without_remarks();
+                version.check(&entry)?;
                 let file = OpenFile::new(version, (shard, entry), self.patience);
                 Handle::File(Arc::new(file))
             }

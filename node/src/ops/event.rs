@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DiffInfo, DraftInfo, ForkInfo, FoundInfo, FreedInfo, ImportedInfo, LicenseHint, LineageInfo,
-    LockedInfo, MirrorInfo, OwnersInfo, PinInfo, PinnedBy, QuotaInfo, ReceiptInfo, ReviewInfo,
-    ReviewsInfo, Shell, SourcesInfo,
+    DenylistInfo, DiffInfo, DraftInfo, ForkInfo, FoundInfo, FreedInfo, ImportedInfo, LicenseHint,
+    LineageInfo, LockedInfo, MirrorInfo, OwnersInfo, PinInfo, PinnedBy, QuotaInfo, ReceiptInfo,
+    ReviewInfo, ReviewsInfo, Shell, SourcesInfo,
 };
 
 /// How far a long operation is.
@@ -106,6 +106,9 @@ pub struct VersionInfo {
     /// What is said of it and of its dataset; only `show` looks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reviews: Option<ReviewsInfo>,
+    /// Why this node does not use it: what is denied, by whose list, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied: Option<String>,
     /// Where it lies on this node.
     pub places: Vec<PlaceInfo>,
     /// A link to it.
@@ -444,6 +447,11 @@ pub enum Event {
     Aliases {
         /// Sorted by name.
         aliases: Vec<AliasInfo>,
+    },
+    /// The denylists that this node heeds.
+    Denylists {
+        /// The user's own first.
+        lists: Vec<DenylistInfo>,
     },
     /// Who this node is.
     Id {

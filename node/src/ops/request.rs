@@ -110,6 +110,8 @@ pub struct FetchRequest {
     pub timeout_ms: Option<u64>,
     /// Fetch the newest version although the owners signed two with its number.
     pub accept_fork: bool,
+    /// Fetch it although it is denied here. It is still neither served nor listed.
+    pub ignore_denylists: bool,
 }
 
 /// Which dataset or version an operation is about.

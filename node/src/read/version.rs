@@ -90,6 +90,7 @@ impl ReadVersion {
             let page_ref = index.page_of_path(path).ok_or(ReadFault::NoFile)?;
             let page = self.page(page_ref).await?;
             let (shard, entry) = page.find(path).ok_or(ReadFault::NoFile)?;
+            self.check(entry)?;
             Ok((shard, entry.clone()))
         };
         self.described(find).await
@@ -107,6 +108,17 @@ impl ReadVersion {
             let waits_for = "a peer that gives the description of this version".to_owned();
             Err(self.waited(began, "the description of this version", waits_for))
         })
+    }
+
+    /// Checks that a file is not denied on this node.
+    ///
+    /// # Errors
+    /// [`ReadFault::Denied`].
+    pub(crate) fn check(&self, entry: &FileEntry) -> Result<(), ReadFault> {
+        match self.shared.denial_of_blob(entry.hash()) {
+            Some(denial) => Err(ReadFault::Denied(denial.to_string())),
+            None => Ok(()),
+        }
     }
 
     /// At most `limit` files whose paths begin with `prefix`, behind `after`, in the order of their bytes.

@@ -25,7 +25,8 @@ const ROOM_BYTES_MAX: usize = BATCH_BYTES + COPIED_BYTES_MAX;
 /// The items of a request that are still to be answered.
 type Items = std::vec::IntoIter<BlobItem>;
 
-/// Answers one request of `peer`. An item that is not here, or that changed on disk, gets *not found*.
+/// Answers one request of `peer`. An item that is not here, that changed on disk, or that is denied here, gets
+/// *not found*.
 pub(super) async fn answer(
     shared: &Arc<Shared>,
     peer: PeerId,
@@ -77,6 +78,10 @@ fn read_batch(shared: Arc<Shared>, mut items: Items) -> JoinHandle<(Answer, Item
         let mut window = Window::default();
         while answer.len < BATCH_BYTES {
             let Some(item) = items.next() else { break };
+            if shared.is_withheld(item.hash()) {
+                answer.gather(Status::NotFound, &[]);
+                continue;
+            }
             match item {
                 BlobItem::Range(range) => match read_item(&mut reader, range) {
                     Ok(encoded) => answer.push(encoded),

@@ -81,10 +81,15 @@ impl<W: AsyncWrite + Unpin + Send> Teller<'_, W> {
         loop {
             self.sessions.mark_unchanged();
             match self.shared.sessions.get(&self.manifest) {
-                Some(session) => self.follow(&session).await?,
-                None => self.still().await?,
+                Some(session) if !self.is_denied() => self.follow(&session).await?,
+                Some(_) | None => self.still().await?,
             }
         }
+    }
+
+    /// Does the user of this node, or a list that they heed, not want it to be served?
+    fn is_denied(&self) -> bool {
+        self.shared.is_denied_version(self.manifest)
     }
 
     /// A version that lies here and is not being fetched: a picture that stays until a fetch begins.
@@ -93,7 +98,11 @@ impl<W: AsyncWrite + Unpin + Send> Teller<'_, W> {
             // A fetch has just ended.
             self.shared.places.forget(&self.manifest);
         }
-        let held = self.shared.places.held(self.manifest).await;
+        let was_denied = self.is_denied();
+        let held = match was_denied {
+            true => Held::Nothing,
+            false => self.shared.places.held(self.manifest).await,
+        };
         let mut updates = Vec::new();
         // What a fetch that failed had told of may be gone.
         if self.claimed == Claimed::Something && held != Held::Complete {
@@ -120,7 +129,9 @@ impl<W: AsyncWrite + Unpin + Send> Teller<'_, W> {
             tokio::select! {
                 // Its sender is the node's and ends with it.
                 _ = self.sessions.changed() => {
-                    if self.shared.sessions.get(&self.manifest).is_some() {
+                    let is_denied = self.is_denied();
+                    let begins = self.shared.sessions.get(&self.manifest).is_some() && !is_denied;
+                    if begins || is_denied != was_denied {
                         return Ok(());
                     }
                 }
@@ -135,7 +146,7 @@ impl<W: AsyncWrite + Unpin + Send> Teller<'_, W> {
         let mut told = Told::default();
         loop {
             changes.mark_unchanged();
-            let ended = session.has_ended();
+            let ended = session.has_ended() || self.is_denied();
             let mut updates = updates(session.news(&mut told));
             updates.extend(self.exchange.updates(self.shared).await);
             self.tell(updates).await?;

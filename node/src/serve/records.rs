@@ -44,7 +44,7 @@ fn answer_of(record: Vec<u8>) -> RecordsResponse {
 
 fn record(shared: &Shared, id: &RecordId) -> Option<SignedRecord> {
     match shared.store.record(id) {
-        Ok(record) => record,
+        Ok(record) => record.filter(|record| !shared.is_withheld_record(record)),
         Err(error) => {
             tracing::warn!(record = %id, %error, "cannot read a record");
             None
@@ -55,6 +55,7 @@ fn record(shared: &Shared, id: &RecordId) -> Option<SignedRecord> {
 /// Owners in order, the newest head, its manifest, then what proves that owners contradicted themselves.
 fn of_dataset(shared: &Shared, dataset: &DatasetId) -> Vec<Vec<u8>> {
     let state = match shared.store.dataset(dataset) {
+        Ok(Some(state)) if shared.denial_of_dataset(&state).is_some() => return Vec::new(),
         Ok(Some(state)) => state,
         Ok(None) => return Vec::new(),
         Err(error) => {

@@ -9,6 +9,7 @@ use opendag_protocol::{
     DatasetId, Hash, RecordId, Timestamp,
     catalogue::{DatasetState, EquivocationKind},
     cbor,
+    key::PublicKey,
     record::SignedRecord,
     sync::Item,
 };
@@ -197,25 +198,30 @@ impl Store {
         self.inner.generation.load(Ordering::Relaxed)
     }
 
-    /// What is compared with other nodes: newest heads, heads that prove equivocation, statements. Blocks.
+    /// What is compared with other nodes: newest heads and heads that prove equivocation of datasets that `of_dataset`
+    /// takes, and statements of authors that `of_author` takes. Blocks.
     ///
     /// # Errors
     /// [`StoreError::Index`].
-    pub fn sync_items(&self) -> Result<Vec<Item>, StoreError> {
+    pub fn sync_items(
+        &self,
+        of_dataset: impl Fn(&DatasetId) -> bool,
+        of_author: impl Fn(&PublicKey) -> bool,
+    ) -> Result<Vec<Item>, StoreError> {
         let mut items = Vec::new();
         for row in self.head_rows() {
             let HeadRow {
                 issued_at,
                 id,
                 kind,
-                ..
+                dataset,
             } = row?;
-            if kind != HeadKind::None {
+            if kind != HeadKind::None && of_dataset(&dataset) {
                 let time = issued_at;
                 items.push(Item { time, id });
             }
         }
-        let statements = self.statement_times().into_iter();
+        let statements = self.statement_times(of_author).into_iter();
         items.extend(statements.map(|(time, id)| Item { time, id }));
         Ok(items)
     }

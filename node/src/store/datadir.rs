@@ -128,6 +128,11 @@ impl DataDir {
         self.path.join("quota")
     }
 
+    /// What the user denies, and whose lists they heed.
+    pub(crate) fn denylists_path(&self) -> PathBuf {
+        self.path.join("denylists.json")
+    }
+
     pub(crate) fn records_path(&self) -> PathBuf {
         self.path.join("records")
     }

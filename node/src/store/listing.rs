@@ -38,7 +38,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Index`].
-    pub(crate) fn listed_ids(&self, part: &Part<'_>) -> Result<Vec<String>, StoreError> {
+    pub(crate) fn listed_ids(
+        &self,
+        part: &Part<'_>,
+        is_listed: impl Fn(&DatasetId) -> bool,
+    ) -> Result<Vec<String>, StoreError> {
         // The order of texts is not that of hashes: digits stand for more than letters, and before them.
         let mut groups = vec![Group::ALL];
         let mut listed = Vec::new();
@@ -53,7 +57,8 @@ impl Store {
                 groups.extend(group.parts().into_iter().rev());
                 continue;
             }
-            let mut texts: Vec<_> = ids.iter().map(|id| format!("{id}/")).collect();
+            let listed_ids = ids.iter().filter(|id| is_listed(id));
+            let mut texts: Vec<_> = listed_ids.map(|id| format!("{id}/")).collect();
             texts.retain(|text| part.has(text));
             texts.sort_unstable();
             listed.extend(texts);

@@ -94,11 +94,13 @@ impl Store {
         lock(&self.inner.statements).set_wanted(authors);
     }
 
-    /// When each statement was issued, and its id.
-    #[must_use]
-    pub fn statement_times(&self) -> Vec<(Timestamp, RecordId)> {
+    /// When each statement of authors that `of_author` takes was issued, and its id.
+    pub fn statement_times(
+        &self,
+        of_author: impl Fn(&PublicKey) -> bool,
+    ) -> Vec<(Timestamp, RecordId)> {
         let statements = lock(&self.inner.statements);
-        let all = statements.all();
+        let all = statements.all().filter(|(key, _)| of_author(&key.author));
         all.map(|(_, kept)| (kept.issued_at, kept.id)).collect()
     }
 

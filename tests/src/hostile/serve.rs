@@ -206,7 +206,7 @@ async fn answer(
     Ok(())
 }
 
-async fn read_frame<T: DeserializeOwned>(stream: &mut Stream) -> Result<T> {
+pub(super) async fn read_frame<T: DeserializeOwned>(stream: &mut Stream) -> Result<T> {
     let mut prefix = [0; 4];
     stream.read_exact(&mut prefix).await?;
     let mut body = vec![0; frame_len(prefix)?];

@@ -31,6 +31,7 @@ fn info() -> VersionInfo {
         license_hints: Vec::new(),
         pinned: None,
         reviews: None,
+        denied: None,
         places: Vec::new(),
         link: "opendag:x".to_owned(),
     }

@@ -147,6 +147,13 @@ fn places(lines: &mut Lines, places: &[PlaceInfo]) {
 }
 
 fn warnings(lines: &mut Lines, info: &VersionInfo) {
+    if let Some(denied) = &info.denied {
+        lines.add(format_args!(
+            "{:<12} {}: this node neither fetches, serves, passes on nor lists it",
+            "Denied",
+            escape(denied)
+        ));
+    }
     if let Some(since) = info.head_expired_since {
         lines.add(format_args!(
             "{:<12} since {} the publisher has not said that this is still the newest",

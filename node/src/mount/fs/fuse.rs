@@ -205,6 +205,7 @@ fn errno(fault: &ReadFault) -> Errno {
             tracing::warn!(%fault, "the mount cannot tell what is in a version");
             Errno::EIO
         }
+        ReadFault::Denied(_) => Errno::EACCES,
         ReadFault::Failed => Errno::EIO,
     }
 }

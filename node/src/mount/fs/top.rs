@@ -143,9 +143,8 @@ fn newest(shared: &Shared) -> Result<BTreeMap<DatasetId, Version>, ReadFault> {
         if newest.contains_key(&dataset) {
             continue;
         }
-        if let Some(version) =
-            resolve::local(shared, dataset.into()).map_err(|error| failed(&error))?
-        {
+        let version = resolve::local(shared, dataset.into()).map_err(|error| failed(&error))?;
+        if let Some(version) = version.filter(|version| shared.denial(version).is_none()) {
             newest.insert(dataset, version);
         }
     }

@@ -1,0 +1,245 @@
+//! Denylists: what stops on the node of whoever heeds one, and nowhere else.
+
+use std::{ffi::OsStr, fs, path::Path, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use opendag_node::export;
+use opendag_protocol::{
+    DatasetId, Hash, ManifestId,
+    key::SecretKey,
+    record::{Denied, Denylist, DenylistEntry, SignedRecord},
+};
+use opendag_tests::{Daemon, Node, Tree, catalogue::now, hostile::Curious, http, world::text};
+use serde_json::Value;
+
+use crate::{
+    catalogue::{known, wait_until_known},
+    common::{ensure_says, world},
+    community::ensure_said,
+};
+
+/// How long what is told may take to come: catalogues are compared about once a minute.
+const HEARD_MAX: Duration = Duration::from_secs(150);
+
+/// What `ls` lists.
+fn listed(node: &Node) -> Result<Vec<String>> {
+    let versions = node.run(["ls"])?.ok()?.event("versions")?;
+    let versions = versions["versions"].as_array().context("versions")?;
+    versions
+        .iter()
+        .map(|version| text(version, "name"))
+        .collect()
+}
+
+/// A file that brings the records of a version, and a list of `author` that denies its dataset.
+fn carried(from: &Node, link: &str, list: &SignedRecord, path: &Path) -> Result<()> {
+    let to = ["manifest", "export", link, "-o"].map(OsStr::new);
+    from.run(to.into_iter().chain([path.as_os_str()]))?.ok()?;
+    let file: Value = serde_json::from_slice(&fs::read(path)?)?;
+    let records = file["records"].as_array().context("records")?.iter();
+    let mut records: Vec<String> = records
+        .filter_map(|record| record.as_str().map(str::to_owned))
+        .collect();
+    records.insert(0, export::encode_record(list.bytes()));
+    Ok(fs::write(path, export::to_text(&records))?)
+}
+
+fn denylist_of(author: &SecretKey, dataset: DatasetId) -> Result<SignedRecord> {
+    let entry = DenylistEntry {
+        what: Denied::Dataset(dataset),
+        reason: Some("taken without asking".to_owned()),
+        expires_at: None,
+    };
+    let list = Denylist::statement(author.public(), now(), None, vec![entry])?;
+    Ok(SignedRecord::sign(&list.into(), &[author])?)
+}
+
+#[test]
+fn a_subscribed_denylist_stops_this_node_and_no_other() -> Result<()> {
+    let world = world()?;
+    let nodes = ["publisher", "reader", "bystander", "late", "later"].map(|name| world.node(name));
+    for node in &nodes {
+        node.config("dht = false\nmdns = false\n")?;
+    }
+    let [publisher, reader, bystander, late, later] = nodes;
+    let (bad, good) = (world.path("bad"), world.path("good"));
+    for (folder, content) in [(&bad, "bad"), (&good, "good")] {
+        fs::create_dir(folder)?;
+        fs::write(folder.join("x"), content.repeat(1000))?;
+    }
+    let denied = publisher.publish(&bad, "denied")?;
+    let dataset = text(&denied, "dataset")?;
+    let other = text(&publisher.publish(&good, "other")?, "dataset")?;
+    let seed = publisher.daemon::<&str>([])?;
+    let from = ["--peer", seed.address()?];
+    for (node, output) in [(&reader, "r"), (&bystander, "b")] {
+        node.fetch(&dataset, &world.path(output), &from)?.ok()?;
+    }
+    reader.fetch(&other, &world.path("r-other"), &from)?.ok()?;
+    let author = SecretKey::from_bytes(&[77; 32]);
+    let list = denylist_of(&author, dataset.parse()?)?;
+    let file = world.path("carried");
+    carried(&publisher, "denied", &list, &file)?;
+    seed.stop()?;
+
+    // A list of somebody to whom nobody subscribed does nothing.
+    let file = file.to_string_lossy().into_owned();
+    reader.run(["show", &file])?.ok()?;
+    ensure!(listed(&reader)?.contains(&"denied".to_owned()));
+    let key = author.public().to_string();
+    reader.run(["denylist", "subscribe", &key])?.ok()?;
+    ensure!(listed(&reader)? == ["other"], "{:?}", listed(&reader)?);
+
+    let found = |words: &str| -> Result<bool> {
+        let found = reader.run(["search", words])?.ok()?;
+        Ok(found.lines.iter().any(|line| line.contains("\"found\"")))
+    };
+    ensure!(!found("denied")? && found("other")?);
+
+    // It is neither fetched, nor read, nor given to others, each with the reason; all else goes on.
+    let why = ["taken without asking", &key];
+    let again = reader.fetch(&dataset, &world.path("again"), &[])?.code(4)?;
+    ensure_says(&again, &why)?;
+    let shown = reader.run(["show", &dataset])?.ok()?;
+    ensure_says(&shown, &why)?;
+    let daemon = reader.daemon(["--gateway", "127.0.0.1:0"])?;
+    let gateway = text(&daemon.ready, "gateway")?;
+    let get = |of: &str| http::request(&gateway, "GET", &format!("/d/{of}/x"), &[], "");
+    let refused = get(&dataset)?;
+    ensure!(refused.status == 451, "{}", refused.status);
+    ensure!(String::from_utf8_lossy(&refused.body).contains("taken without asking"));
+    ensure!(get(&other)?.status == 200);
+    let from_reader = ["--peer", daemon.address()?, "--timeout", "4s"];
+    late.fetch(&other, &world.path("l-other"), &from_reader)?
+        .ok()?;
+    late.fetch(&dataset, &world.path("l"), &from_reader)?
+        .code(3)?;
+    let free = bystander.daemon::<&str>([])?;
+    later
+        .fetch(&dataset, &world.path("l2"), &["--peer", free.address()?])?
+        .ok()?;
+
+    // Also whoever knows its ids gets nothing.
+    let (manifest, shard) = (
+        text(&denied, "manifest")?,
+        Hash::of(&fs::read(bad.join("x"))?),
+    );
+    let asks = |of: &Daemon, seed| -> Result<[bool; 3]> {
+        let curious = Curious::start(world.network(), seed, of.address()?)?;
+        Ok([
+            curious.gets_dataset(dataset.parse()?)?,
+            curious.gets_record(manifest.parse::<ManifestId>()?.into())?,
+            curious.gets_blob(shard)?,
+        ])
+    };
+    ensure!(asks(&daemon, 91)? == [false; 3]);
+    ensure!(asks(&free, 92)? == [true; 3], "others give it as ever");
+    let curious = Curious::start(world.network(), 93, daemon.address()?)?;
+    ensure!(curious.gets_blob(Hash::of(&fs::read(good.join("x"))?))?);
+
+    // It ends with the subscription.
+    reader.run(["denylist", "unsubscribe", &key])?.ok()?;
+    ensure!(get(&dataset)?.status == 200);
+    ensure!(asks(&daemon, 94)? == [true; 3]);
+    late.fetch(&dataset, &world.path("l"), &from_reader)?.ok()?;
+    Ok(())
+}
+
+#[test]
+fn ones_own_denylist_hides_reviews_and_can_be_ignored_for_a_fetch() -> Result<()> {
+    let world = world()?;
+    let (source, node) = (world.path("source"), world.node("reader"));
+    Tree::new(91).file("x", 1000).write(&source)?;
+    let published = node.publish(&source, "mine")?;
+    let manifest = text(&published, "manifest")?;
+    node.run(["key", "new", "troll"])?.ok()?;
+    let said = ["review", "mine", "--rating", "1", "--key", "troll"];
+    let said = node.run(said)?.ok()?.event("reviewed")?;
+    let troll = text(&said, "author")?;
+    ensure_said(&node, "mine", Some(1.0), &[1])?;
+    let deny = ["denylist", "add", &troll, "--reason", "rude"];
+    node.run(deny)?.ok()?;
+    ensure_said(&node, "mine", None, &[])?;
+    let lists = node.run(["denylist", "list"])?.ok()?;
+    ensure_says(&lists, &[&troll, "rude"])?;
+    node.run(["denylist", "remove", &troll])?.ok()?;
+    ensure_said(&node, "mine", Some(1.0), &[1])?;
+    node.run(["denylist", "remove", &troll])?.code(2)?;
+
+    node.run(["denylist", "add", &manifest])?.ok()?;
+    let output = world.path("output");
+    let refused = node.fetch(&manifest, &output, &[])?.code(4)?;
+    ensure_says(&refused, &["your own denylist", "--ignore-denylists"])?;
+    node.fetch(&manifest, &output, &["--ignore-denylists"])?
+        .ok()?;
+    ensure!(listed(&node)?.is_empty(), "what is denied is listed");
+    // An entry that has expired does nothing.
+    node.run(["denylist", "add", &manifest, "--expires", "0s"])?
+        .ok()?;
+    ensure!(!listed(&node)?.is_empty());
+
+    let published = node.run(["denylist", "publish"])?.ok()?;
+    ensure_says(&published, &["1 entries", "ed25519:"])?;
+    let nobody = node.run(["denylist", "subscribe", "nobody"])?.code(2)?;
+    ensure_says(&nobody, &["nobody"])
+}
+
+#[test]
+fn what_a_denied_publisher_says_is_not_passed_on() -> Result<()> {
+    let world = world()?;
+    let nodes = ["first", "between", "last"].map(|name| world.node(name));
+    for node in &nodes {
+        // No way from the first to the last but through the one between.
+        node.config("dht = false\nmdns = false\n")?;
+    }
+    let [first, between, last] = nodes;
+    let source = Tree::new(95).file("x", 1000).write(&world.path("source"))?;
+    let made = first.run(["key", "new", "bad"])?.ok()?.event("keys")?;
+    let bad = made["keys"].as_array().context("keys")?;
+    let bad = bad
+        .iter()
+        .find(|key| key["name"] == "bad")
+        .context("the key")?;
+    between
+        .run(["denylist", "add", &text(bad, "public")?])?
+        .ok()?;
+    let from = first.daemon::<&str>([])?;
+    let way = between.daemon(["--bootstrap", from.address()?])?;
+    let to = last.daemon(["--bootstrap", way.address()?])?;
+
+    // By gossip: the denied one is told first, and the other one arrives.
+    let path = source.to_string_lossy();
+    for (name, key) in [("denied", "bad"), ("other", "default")] {
+        let publish = [
+            "publish",
+            &path,
+            "--name",
+            name,
+            "--key",
+            key,
+            "--license",
+            "CC0-1.0",
+        ];
+        first.run(publish)?.ok()?;
+    }
+    wait_until_known(&to, 1, HEARD_MAX)?;
+    last.run(["show", "other"])?.ok()?;
+    ensure!(known(&way)? == 1, "the one between keeps what is denied");
+
+    // By comparing.
+    let late = world.node("late");
+    late.config("dht = false\nmdns = false\n")?;
+    let late = late.daemon(["--bootstrap", way.address()?])?;
+    wait_until_known(&late, 1, HEARD_MAX)?;
+    late.node().run(["show", "other"])?.ok()?;
+
+    // It ends with the entry.
+    way.stop()?;
+    between
+        .run(["denylist", "remove", &text(bad, "public")?])?
+        .ok()?;
+    let way = between.daemon(["--bootstrap", from.address()?])?;
+    wait_until_known(&way, 2, HEARD_MAX)?;
+    ensure!(known(&to)? == 1 && known(&late)? == 1);
+    Ok(())
+}
