@@ -10,6 +10,7 @@ use crate::commands::{
     denylist::DenylistCommand,
     env::EnvArgs,
     fetch::FetchArgs,
+    follow::{FollowArgs, UnfollowArgs},
     keep::{GcArgs, LinkArg, PinArgs, QuotaArgs, RmArgs, VerifyArgs},
     key::KeyCommand,
     lineage::LineageArgs,
@@ -155,6 +156,10 @@ pub enum Command {
     /// Name publishers: NAME/DATASET is a link, in the gateway and mounts too
     #[command(subcommand)]
     Alias(AliasCommand),
+    /// Learn of new versions of a dataset or publisher as they come, and fetch them
+    Follow(FollowArgs),
+    /// Follow a dataset or publisher no longer
+    Unfollow(UnfollowArgs),
     /// Say what this node must neither fetch, serve, pass on nor list, and heed the lists of others
     #[command(subcommand)]
     Denylist(DenylistCommand),

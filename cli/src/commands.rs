@@ -6,6 +6,7 @@ pub mod daemon;
 pub mod denylist;
 pub mod env;
 pub mod fetch;
+pub mod follow;
 pub mod keep;
 pub mod key;
 pub mod lineage;
@@ -93,6 +94,8 @@ impl TryFrom<Command> for Task {
             Command::Gc(args) => Operation::Gc(GcRequest { plan: args.plan }),
             Command::Key(command) => command.operation()?,
             Command::Alias(command) => command.operation(),
+            Command::Follow(args) => args.operation()?,
+            Command::Unfollow(args) => args.operation()?,
             Command::Denylist(command) => command.operation()?,
             Command::Id => Operation::Id,
             Command::Peers => Operation::Peers,

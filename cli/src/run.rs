@@ -206,6 +206,7 @@ fn end(event: &Event) -> Option<Result<(), CliError>> {
         | Event::Peers { .. }
         | Event::Status { .. }
         | Event::Env { .. }
+        | Event::Follows { .. }
         | Event::Denylists { .. }
         | Event::Unmounted { .. } => Some(Ok(())),
     }

@@ -366,6 +366,9 @@ pub(crate) async fn status(
         counters.insert("heads_gossiped".to_owned(), told.gossip_published);
         counters.insert("peers".to_owned(), count(net.peers().await.len()));
     }
+    let (follows, failing) = shared.follows.counts();
+    counters.insert("follows".to_owned(), count(follows));
+    counters.insert("follows_failing".to_owned(), count(failing));
     Ok(Event::Status {
         counters,
         running: shared.running.list(),

@@ -17,6 +17,7 @@ mod fault;
 mod fetch;
 mod find;
 mod flow;
+mod follow;
 mod fork;
 mod frames;
 pub mod gateway;

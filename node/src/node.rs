@@ -23,6 +23,7 @@ use crate::{
     denylists::{self, Denylists},
     fault::Fault,
     flow::Flow,
+    follow::{self, Follows},
     gateway::Listeners,
     holdings::Sessions,
     members::Members,
@@ -98,6 +99,7 @@ pub(crate) struct Shared {
     pub(crate) listeners: Listeners,
     pub(crate) documents: Documents,
     pub(crate) denylists: Arc<Denylists>,
+    pub(crate) follows: Follows,
     pub(crate) places: Places,
     pub(crate) slots: Slots,
     pub(crate) upload: Flow,
@@ -131,6 +133,7 @@ impl Node {
         let mirrors = Mirrors::open(&data_dir).map_err(StoreError::from)?;
         let cache = Cache::new(store.clone(), data_dir.cache_path(), config.cache_limit);
         let denylists = Arc::new(Denylists::open(&data_dir, &store)?);
+        let follows = Follows::open(&data_dir)?;
         let shared = Arc::new(Shared {
             peer: peer_id_of(&key_seed)?,
             places: Places::new(store.clone()),
@@ -143,6 +146,7 @@ impl Node {
             listeners: Listeners::default(),
             documents: Documents::default(),
             denylists,
+            follows,
             store,
             sessions: Sessions::default(),
             slots: Slots::default(),
@@ -239,6 +243,9 @@ impl Shared {
         self.tasks
             .spawn(stop.run_until_cancelled_owned(denylists::watch(shared)));
         if self.role == Role::Daemon {
+            let (stop, shared) = (self.stop.clone(), self.clone());
+            self.tasks
+                .spawn(stop.run_until_cancelled_owned(follow::run(shared)));
             let (stop, shared, handle) = (self.stop.clone(), self.clone(), net.clone());
             self.tasks
                 .spawn(stop.run_until_cancelled_owned(announce::keep_announced(shared, handle)));

@@ -13,6 +13,7 @@ mod denylist;
 mod diff;
 mod draft;
 mod event;
+mod follow;
 mod fork;
 mod lineage;
 mod lock;
@@ -36,6 +37,7 @@ pub use event::{
     AliasInfo, BadShard, Event, FileInfo, HeadInfo, KeyInfo, PeerInfo, PeerShare, PlaceInfo,
     Progress, VersionInfo,
 };
+pub use follow::{FollowInfo, FollowRequest, Followed, FollowedInfo, UnfollowRequest};
 pub use fork::{ForkInfo, ForkSide};
 pub use lineage::{
     LicenseFit, LicenseHint, LineageEdge, LineageFormat, LineageInfo, LineageVersion,
@@ -152,6 +154,12 @@ pub enum Operation {
     Aliases,
     /// Forget an alias. [`Event::Changed`].
     AliasRm(AliasNameRequest),
+    /// See [`FollowRequest`].
+    Follow(FollowRequest),
+    /// See [`UnfollowRequest`].
+    Unfollow(UnfollowRequest),
+    /// All that is followed: [`Event::Follows`].
+    Follows,
     /// See [`DenyRequest`].
     Deny(DenyRequest),
     /// See [`AllowRequest`].

@@ -13,7 +13,7 @@ mod usage;
 
 use self::holds::Holds;
 pub(crate) use self::{
-    free::{gc, rm, unpin},
+    free::{gc, let_go, rm, unpin},
     mirror::Mirrors,
     pin::{keep_places, pin, pins},
     quota::{Needs, Quota, QuotaError, admit, quota, settle},

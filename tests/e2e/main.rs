@@ -36,6 +36,8 @@ mod exchange;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod follow;
+#[cfg(test)]
 mod forks;
 #[cfg(test)]
 mod full_disk;

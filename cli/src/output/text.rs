@@ -4,6 +4,7 @@ mod denylist;
 mod diff;
 mod dot;
 mod draft;
+mod follow;
 mod found;
 mod lineage;
 mod lock;
@@ -66,6 +67,7 @@ pub(super) fn of(event: &Event) -> String {
         Event::Pins { pins } => retain::pins(&mut lines, pins),
         Event::Owners(owners) => draft::all_owners(&mut lines, owners),
         Event::Denylists { lists } => denylist::all(&mut lines, lists),
+        Event::Follows { follows } => follow::all(&mut lines, follows),
         Event::Reviewed(review) => review::said(&mut lines, review),
         Event::Lineage(info) => lineage::lineage(&mut lines, info),
         Event::Found(found) => found::found(&mut lines, found),

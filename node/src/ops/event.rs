@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DenylistInfo, DiffInfo, DraftInfo, ForkInfo, FoundInfo, FreedInfo, ImportedInfo, LicenseHint,
-    LineageInfo, LockedInfo, MirrorInfo, OwnersInfo, PinInfo, PinnedBy, QuotaInfo, ReceiptInfo,
-    ReviewInfo, ReviewsInfo, Shell, SourcesInfo,
+    DenylistInfo, DiffInfo, DraftInfo, FollowInfo, ForkInfo, FoundInfo, FreedInfo, ImportedInfo,
+    LicenseHint, LineageInfo, LockedInfo, MirrorInfo, OwnersInfo, PinInfo, PinnedBy, QuotaInfo,
+    ReceiptInfo, ReviewInfo, ReviewsInfo, Shell, SourcesInfo,
 };
 
 /// How far a long operation is.
@@ -447,6 +447,11 @@ pub enum Event {
     Aliases {
         /// Sorted by name.
         aliases: Vec<AliasInfo>,
+    },
+    /// Who and what is followed.
+    Follows {
+        /// In the order in which they were last changed.
+        follows: Vec<FollowInfo>,
     },
     /// The denylists that this node heeds.
     Denylists {

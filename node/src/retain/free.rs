@@ -122,6 +122,14 @@ pub(super) async fn plan(
     })
 }
 
+/// Lets go of versions that are not needed any more, and frees what only they needed. What is pinned, or being fetched,
+/// stays. Answers the bytes freed.
+pub(crate) async fn let_go(shared: &Arc<Shared>, mut places: Vec<Place>) -> Result<u64, KeepError> {
+    let (holds, running) = (Holds::look(shared)?, shared.sessions.running());
+    places.retain(|place| holds.pin_of(place).is_none() && !running.contains(&place.manifest));
+    remove(shared, places, "older versions").await
+}
+
 /// Removes places, and frees what only they needed. Answers the bytes freed.
 pub(super) async fn remove(
     shared: &Arc<Shared>,

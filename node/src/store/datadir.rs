@@ -133,6 +133,11 @@ impl DataDir {
         self.path.join("denylists.json")
     }
 
+    /// What the user follows.
+    pub(crate) fn follows_path(&self) -> PathBuf {
+        self.path.join("follows.json")
+    }
+
     pub(crate) fn records_path(&self) -> PathBuf {
         self.path.join("records")
     }
