@@ -116,7 +116,8 @@ impl Follow {
             Followed::Publisher(key) => key,
         };
         let mut theirs = BTreeSet::new();
-        for (id, _) in shared.store.datasets()? {
+        for id in shared.store.dataset_ids() {
+            let id = id?;
             let state = shared.store.dataset(&id)?;
             if state.is_some_and(|state| state.owners().is_vouched_by(&key)) {
                 theirs.insert(id);

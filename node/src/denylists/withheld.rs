@@ -124,7 +124,8 @@ async fn named(
         }
         let is_publisher = |what: &Denied| matches!(what, Denied::Publisher(_));
         if denied.iter().any(is_publisher) {
-            for (id, _) in store.datasets()? {
+            for id in store.dataset_ids() {
+                let id = id?;
                 let state = store.dataset(&id)?;
                 let owners = state
                     .iter()

@@ -184,6 +184,7 @@ async fn catch_up(shared: &Arc<Shared>, id: DatasetId, what: Due) -> Result<(), 
         let wish = Wish {
             id: id.into(),
             hints: Vec::new(),
+            publisher: None,
         };
         resolve::resolve(shared, &net, &wish, ASK_MAX, &report)
             .await
