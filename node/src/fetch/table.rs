@@ -20,7 +20,7 @@ use opendag_protocol::{
 use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet},
-    time::sleep,
+    time::{Instant, sleep_until},
 };
 
 use super::{
@@ -283,11 +283,13 @@ impl Source {
         let mut asking = JoinSet::new();
         let mut late = false;
         let (moved, mut seen) = (Arc::new(AtomicU64::new(0)), 0);
+        // Peers that come and go meanwhile do not make anybody wait anew.
+        let mut since = Instant::now();
         loop {
             let next = self.next(&asked, turn);
             if let Some(peer) = next.filter(|_| late || asking.is_empty()) {
                 asked.insert(peer);
-                late = false;
+                (late, since) = (false, Instant::now());
                 let (net, moved) = (self.net.clone(), Arc::clone(&moved));
                 asking.spawn(async move { (peer, ask::blob(&net, peer, id, moved).await) });
             }
@@ -305,18 +307,22 @@ impl Source {
                     }
                     Ok((peer, Err(error))) => {
                         tracing::debug!(%peer, blob = %id, %error, "a peer gave no description");
+                        since = Instant::now();
                     }
                     Err(_) => {}
                 },
                 changed = self.peers.changed() => changed.map_err(|_| FetchError::Cancelled)?,
-                () = sleep(self.late), if may_ask => late = true,
-                () = sleep(SILENCE), if are_many => {
+                () = sleep_until(since + self.late), if may_ask => late = true,
+                () = sleep_until(since + SILENCE), if are_many => {
                     let now = moved.load(Ordering::Relaxed);
                     late = now < seen + SILENCE_BYTES;
-                    seen = now;
+                    (seen, since) = (now, Instant::now());
                 }
                 // Who had it not, or was busy, may have it now.
-                () = sleep(AGAIN), if nobody => asked.clear(),
+                () = sleep_until(since + AGAIN), if nobody => {
+                    asked.clear();
+                    since = Instant::now();
+                }
             }
         }
     }
