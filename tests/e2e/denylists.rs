@@ -1,16 +1,13 @@
 //! Denylists: what stops on the node of whoever heeds one, and nowhere else.
 
-use std::{ffi::OsStr, fs, path::Path, time::Duration};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
-use opendag_node::export;
-use opendag_protocol::{
-    DatasetId, Hash, ManifestId,
-    key::SecretKey,
-    record::{Denied, Denylist, DenylistEntry, SignedRecord},
-};
-use opendag_tests::{Daemon, Node, Tree, catalogue::now, hostile::Curious, http, world::text};
-use serde_json::Value;
+use opendag_protocol::{Hash, ManifestId};
+use opendag_tests::{Daemon, Node, Tree, hostile::Curious, http, world::text};
 
 use crate::{
     catalogue::{known, wait_until_known},
@@ -31,37 +28,22 @@ fn listed(node: &Node) -> Result<Vec<String>> {
         .collect()
 }
 
-/// A file that brings the records of a version, and a list of `author` that denies its dataset.
-fn carried(from: &Node, link: &str, list: &SignedRecord, path: &Path) -> Result<()> {
-    let to = ["manifest", "export", link, "-o"].map(OsStr::new);
-    from.run(to.into_iter().chain([path.as_os_str()]))?.ok()?;
-    let file: Value = serde_json::from_slice(&fs::read(path)?)?;
-    let records = file["records"].as_array().context("records")?.iter();
-    let mut records: Vec<String> = records
-        .filter_map(|record| record.as_str().map(str::to_owned))
-        .collect();
-    records.insert(0, export::encode_record(list.bytes()));
-    Ok(fs::write(path, export::to_text(&records))?)
-}
-
-fn denylist_of(author: &SecretKey, dataset: DatasetId) -> Result<SignedRecord> {
-    let entry = DenylistEntry {
-        what: Denied::Dataset(dataset),
-        reason: Some("taken without asking".to_owned()),
-        expires_at: None,
-    };
-    let list = Denylist::statement(author.public(), now(), None, vec![entry])?;
-    Ok(SignedRecord::sign(&list.into(), &[author])?)
-}
-
 #[test]
 fn a_subscribed_denylist_stops_this_node_and_no_other() -> Result<()> {
     let world = world()?;
-    let nodes = ["publisher", "reader", "bystander", "late", "later"].map(|name| world.node(name));
+    let nodes = [
+        "publisher",
+        "reader",
+        "bystander",
+        "late",
+        "later",
+        "warden",
+    ];
+    let nodes = nodes.map(|name| world.node(name));
     for node in &nodes {
         node.config("dht = false\nmdns = false\n")?;
     }
-    let [publisher, reader, bystander, late, later] = nodes;
+    let [publisher, reader, bystander, late, later, warden] = nodes;
     let (bad, good) = (world.path("bad"), world.path("good"));
     for (folder, content) in [(&bad, "bad"), (&good, "good")] {
         fs::create_dir(folder)?;
@@ -76,19 +58,38 @@ fn a_subscribed_denylist_stops_this_node_and_no_other() -> Result<()> {
         node.fetch(&dataset, &world.path(output), &from)?.ok()?;
     }
     reader.fetch(&other, &world.path("r-other"), &from)?.ok()?;
-    let author = SecretKey::from_bytes(&[77; 32]);
-    let list = denylist_of(&author, dataset.parse()?)?;
-    let file = world.path("carried");
-    carried(&publisher, "denied", &list, &file)?;
     seed.stop()?;
 
-    // A list of somebody to whom nobody subscribed does nothing.
-    let file = file.to_string_lossy().into_owned();
-    reader.run(["show", &file])?.ok()?;
+    let deny = [
+        "denylist",
+        "add",
+        "--dataset",
+        &dataset,
+        "--reason",
+        "taken without asking",
+    ];
+    warden.run(deny)?.ok()?;
+    let published = warden.run(["denylist", "publish"])?.ok()?;
+    let words = published
+        .lines
+        .iter()
+        .flat_map(|line| line.split(|c: char| c != ':' && !c.is_alphanumeric()));
+    let key = words
+        .into_iter()
+        .find(|word| word.starts_with("ed25519:"))
+        .context("a key")?
+        .to_owned();
+    // A list of somebody to whom nobody subscribed does nothing, and one that is heeded comes by itself.
     ensure!(listed(&reader)?.contains(&"denied".to_owned()));
-    let key = author.public().to_string();
+    let told = warden.daemon::<&str>([])?;
+    let daemon = reader.daemon(["--bootstrap", told.address()?])?;
     reader.run(["denylist", "subscribe", &key])?.ok()?;
-    ensure!(listed(&reader)? == ["other"], "{:?}", listed(&reader)?);
+    let deadline = Instant::now() + HEARD_MAX;
+    while listed(&reader)? != ["other"] {
+        ensure!(Instant::now() < deadline, "the list did not come");
+    }
+    daemon.stop()?;
+    told.stop()?;
 
     let found = |words: &str| -> Result<bool> {
         let found = reader.run(["search", words])?.ok()?;
