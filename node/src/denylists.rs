@@ -8,7 +8,7 @@ mod withheld;
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -38,7 +38,7 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// What the user decided, as it is saved.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Lists {
     /// The user's own list.
@@ -52,8 +52,7 @@ struct Lists {
 /// All that is denied on a node.
 #[derive(Debug)]
 pub(crate) struct Denylists {
-    saved: Saved<Lists>,
-    lists: Mutex<Lists>,
+    lists: Saved<Lists>,
     denials: RwLock<Arc<Denials>>,
     withheld: Withheld,
     /// Held while what follows from the lists is looked for.
@@ -63,11 +62,8 @@ pub(crate) struct Denylists {
 impl Denylists {
     /// What was decided before.
     pub(crate) fn open(data_dir: &DataDir, store: &Store) -> Result<Self, DataDirError> {
-        let saved = Saved::new(data_dir.denylists_path());
-        let lists: Lists = saved.load()?;
         let opened = Self {
-            saved,
-            lists: Mutex::new(lists),
+            lists: Saved::open(data_dir.denylists_path())?,
             denials: RwLock::default(),
             withheld: Withheld::default(),
             looking: tokio::sync::Mutex::default(),
@@ -80,16 +76,12 @@ impl Denylists {
 
     /// Whose lists are heeded.
     pub(crate) fn subscribed(&self) -> BTreeSet<PublicKey> {
-        self.lists().subscribed.clone()
-    }
-
-    fn lists(&self) -> MutexGuard<'_, Lists> {
-        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lists.get().subscribed.clone()
     }
 
     /// Reads the lists that are heeded.
     fn reload(&self, store: &Store) -> Result<(), StoreError> {
-        let lists = self.lists().clone();
+        let lists = self.lists.get().clone();
         let mut heeded = Vec::new();
         for author in &lists.subscribed {
             heeded.extend(newest(store, author)?);
@@ -128,7 +120,7 @@ impl Denylists {
             .and_then(SignedRecord::as_statement)
             .filter(|said| said.kind() == Denylist::KIND)
             .map(|said| said.author());
-        author.is_some_and(|author| self.lists().subscribed.contains(&author))
+        author.is_some_and(|author| self.lists.get().subscribed.contains(&author))
     }
 }
 
@@ -236,7 +228,7 @@ impl Shared {
     /// Is nothing that a key says heard here? The lists that the user heeds are heard all the same.
     fn is_silenced(&self, author: PublicKey) -> bool {
         self.denial_of_author(author).is_some()
-            && !self.denylists.lists().subscribed.contains(&author)
+            && !self.denylists.lists.get().subscribed.contains(&author)
     }
 
     /// Why a file must not be used here.

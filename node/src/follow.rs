@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use opendag_protocol::{DatasetId, ManifestId, RecordId};
+use opendag_protocol::{DatasetId, ManifestId};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::Notify, time::Instant};
 
@@ -24,8 +24,7 @@ pub(crate) use self::{
 };
 use crate::{
     node::Shared,
-    ops::Followed,
-    resolve::{self, ResolveError},
+    ops::Watched,
     store::{DataDir, DataDirError, Saved, StoreError},
 };
 
@@ -33,7 +32,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Follow {
-    what: Followed,
+    what: Watched,
     #[serde(default)]
     auto_fetch: bool,
     #[serde(default)]
@@ -57,14 +56,6 @@ struct Newest {
     is_done: bool,
 }
 
-/// All that is followed, as it is saved.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Lines {
-    #[serde(default)]
-    follows: Vec<Follow>,
-}
-
 /// Why a dataset is not up to date, and when it is tried again.
 #[derive(Clone, Debug)]
 struct Failed {
@@ -76,8 +67,7 @@ struct Failed {
 /// What a node follows.
 #[derive(Debug)]
 pub(crate) struct Follows {
-    saved: Saved<Lines>,
-    lines: Mutex<Lines>,
+    lines: Saved<Vec<Follow>>,
     failed: Mutex<BTreeMap<DatasetId, Failed>>,
     changed: Notify,
 }
@@ -85,10 +75,8 @@ pub(crate) struct Follows {
 impl Follows {
     /// What was followed before.
     pub(crate) fn open(data_dir: &DataDir) -> Result<Self, DataDirError> {
-        let saved = Saved::new(data_dir.follows_path());
         Ok(Self {
-            lines: Mutex::new(saved.load()?),
-            saved,
+            lines: Saved::open(data_dir.follows_path())?,
             failed: Mutex::default(),
             changed: Notify::new(),
         })
@@ -96,11 +84,7 @@ impl Follows {
 
     /// How much is followed, and how many datasets of it could not be brought up to date at the last try.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.lines().follows.len(), self.failed().len())
-    }
-
-    fn lines(&self) -> MutexGuard<'_, Lines> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+        (self.lines.get().len(), self.failed().len())
     }
 
     fn failed(&self) -> MutexGuard<'_, BTreeMap<DatasetId, Failed>> {
@@ -109,40 +93,12 @@ impl Follows {
 }
 
 impl Follow {
-    /// The datasets that it means, as far as they are known here; one that is named is always meant. Blocks.
-    fn datasets(&self, shared: &Shared) -> Result<BTreeSet<DatasetId>, StoreError> {
-        let key = match self.what {
-            Followed::Dataset(id) => return Ok(BTreeSet::from([id])),
-            Followed::Publisher(key) => key,
-        };
-        let mut theirs = BTreeSet::new();
-        for id in shared.store.dataset_ids() {
-            let id = id?;
-            let state = shared.store.dataset(&id)?;
-            if state.is_some_and(|state| state.owners().is_vouched_by(&key)) {
-                theirs.insert(id);
-            }
-        }
-        Ok(theirs)
-    }
-
-    /// Does it mean this dataset? Blocks.
-    fn means(&self, shared: &Shared, id: DatasetId) -> Result<bool, StoreError> {
-        Ok(match self.what {
-            Followed::Dataset(dataset) => dataset == id,
-            Followed::Publisher(key) => {
-                let state = shared.store.dataset(&id)?;
-                state.is_some_and(|state| state.owners().is_vouched_by(&key))
-            }
-        })
-    }
-
     /// The user's folder to which the newest version of a dataset goes; `None`: there is none.
     fn target(&self, name: &str) -> Option<PathBuf> {
         let folder = self.output.as_ref()?;
         Some(match self.what {
-            Followed::Dataset(_) => folder.clone(),
-            Followed::Publisher(_) => folder.join(name),
+            Watched::Dataset(_) => folder.clone(),
+            Watched::Publisher(_) => folder.join(name),
         })
     }
 
@@ -167,19 +123,16 @@ impl Follow {
 
 /// Lets what is followed never make room for others.
 fn protect(shared: &Arc<Shared>) -> Result<(), StoreError> {
-    let lines = shared.follows.lines().clone();
-    let mut datasets = BTreeSet::new();
-    for follow in &lines.follows {
-        datasets.extend(follow.datasets(shared)?);
-    }
-    shared.store.protect_followed(datasets);
+    shared.store.protect_followed(datasets(shared)?);
     Ok(())
 }
 
-/// The dataset that an id means: what is not known here is taken for one.
-fn dataset_of(shared: &Shared, id: RecordId) -> Result<DatasetId, ResolveError> {
-    Ok(match resolve::local(shared, id)? {
-        Some(version) => version.dataset(),
-        None => id.into(),
-    })
+/// The datasets that are followed, as far as they are known here. Blocks.
+fn datasets(shared: &Shared) -> Result<BTreeSet<DatasetId>, StoreError> {
+    let lines = shared.follows.lines.get().clone();
+    let mut datasets = BTreeSet::new();
+    for follow in &lines {
+        datasets.extend(follow.what.datasets(shared)?);
+    }
+    Ok(datasets)
 }

@@ -48,6 +48,7 @@ pub mod search;
 mod selection;
 mod serve;
 pub mod store;
+mod watched;
 
 pub use fault::{Fault, with_causes};
 pub use node::{Node, NodeError, NodeOptions, Role};

@@ -129,8 +129,8 @@ impl Node {
         let store = Store::open_within(&data_dir, options.config.catalogue_limit).await?;
         let key_seed = data_dir.identity()?;
         let config = options.config;
-        let quota = Quota::open(&data_dir, config.quota).map_err(StoreError::from)?;
-        let mirrors = Mirrors::open(&data_dir).map_err(StoreError::from)?;
+        let quota = Quota::open(&data_dir, config.quota)?;
+        let mirrors = Mirrors::open(&data_dir)?;
         let cache = Cache::new(store.clone(), data_dir.cache_path(), config.cache_limit);
         let denylists = Arc::new(Denylists::open(&data_dir, &store)?);
         let follows = Follows::open(&data_dir)?;

@@ -22,6 +22,7 @@ mod request;
 mod retain;
 mod review;
 mod search;
+mod watched;
 
 use std::future::Future;
 
@@ -37,7 +38,7 @@ pub use event::{
     AliasInfo, BadShard, Event, FileInfo, HeadInfo, KeyInfo, PeerInfo, PeerShare, PlaceInfo,
     Progress, VersionInfo,
 };
-pub use follow::{FollowInfo, FollowRequest, Followed, FollowedInfo, UnfollowRequest};
+pub use follow::{FollowInfo, FollowRequest, FollowedInfo, UnfollowRequest};
 pub use fork::{ForkInfo, ForkSide};
 pub use lineage::{
     LicenseFit, LicenseHint, LineageEdge, LineageFormat, LineageInfo, LineageVersion,
@@ -51,14 +52,15 @@ pub use request::{
     VerifyRequest,
 };
 pub use retain::{
-    FreedInfo, FreedVersion, FreedWhy, GcRequest, LeftOut, MirrorInfo, MirrorRequest, Mirrored,
-    PinInfo, PinnedBy, QuotaInfo, QuotaRequest, SetQuota, UnmirrorRequest,
+    FreedInfo, FreedVersion, FreedWhy, GcRequest, LeftOut, MirrorInfo, MirrorRequest, PinInfo,
+    PinnedBy, QuotaInfo, QuotaRequest, SetQuota, UnmirrorRequest,
 };
 pub use review::{ReviewInfo, ReviewRequest, ReviewsInfo};
 use schemars::JsonSchema;
 pub use search::{FoundInfo, SearchRequest};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+pub use watched::Watched;
 
 /// Whoever carries out operations: a node, or a daemon behind the local API.
 pub trait Operate: Clone + Send + Sync + 'static {

@@ -4,7 +4,6 @@ use std::{path::Path, sync::Arc};
 
 use opendag_protocol::{
     BlobId, RecordId,
-    http::alias::Alias,
     key::PublicKey,
     limits::DENYLIST_ENTRIES_MAX,
     record::{Denied, Denylist, DenylistEntry, Record, RecordError, SignedRecord},
@@ -22,6 +21,7 @@ use crate::{
     publish::DEFAULT_KEY,
     resolve::{Asked, ResolveError, now},
     store::{DataDirError, KeyStoreError, StoreError},
+    watched::key_of,
 };
 
 /// Subscriptions of a node: each list is looked at whenever one changes.
@@ -147,7 +147,7 @@ pub(crate) fn publish(
     let before = newest(&shared.store, &author)?;
     // Of two of one second chance would decide which one counts.
     let after = before.map_or(now(), |list| list.issued_at().saturating_add(ONE_SECOND));
-    let entries = shared.denylists.lists().own.clone();
+    let entries = shared.denylists.lists.get().own.clone();
     let count = entries.len();
     let at = after.max(now());
     let said = Denylist::statement(author, at, request.expires_at, entries)?;
@@ -163,7 +163,7 @@ const ONE_SECOND: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// All lists that this node heeds.
 pub(crate) fn list(shared: &Shared) -> Result<Event, DenylistsError> {
-    let lists = shared.denylists.lists().clone();
+    let lists = shared.denylists.lists.get().clone();
     let mut told = vec![DenylistInfo {
         author: None,
         id: None,
@@ -235,13 +235,7 @@ async fn decide(
     shared: &Arc<Shared>,
     change: impl FnOnce(&mut Lists) -> Result<(), DenylistsError>,
 ) -> Result<(), DenylistsError> {
-    {
-        let mut lists = shared.denylists.lists();
-        let mut changed = lists.clone();
-        change(&mut changed)?;
-        shared.denylists.saved.save(&changed)?;
-        *lists = changed;
-    }
+    shared.denylists.lists.change(change)?;
     shared.protect_own();
     Ok(shared.heed().await?)
 }
@@ -287,12 +281,7 @@ fn plain(text: &str) -> Option<Denied> {
 }
 
 fn author(shared: &Shared, text: &str) -> Result<PublicKey, DenylistsError> {
-    if let Ok(key) = text.parse() {
-        return Ok(key);
-    }
-    if let Ok(alias) = text.parse::<Alias>()
-        && let Some(key) = shared.data_dir.aliases().get(&alias)?
-    {
+    if let Some(key) = key_of(shared, text)? {
         return Ok(key);
     }
     let record = match text.parse::<RecordId>() {

@@ -6,6 +6,7 @@ use opendag_protocol::{
     BlobId,
     denial::Denial,
     path::SiblingError,
+    record::Denied,
     table::{IndexError, PageError},
 };
 
@@ -33,7 +34,11 @@ pub(crate) enum FetchError {
     Forked(Box<Forked>),
     /// The user of this node, or a list that they heed, does not want it.
     #[error(
-        "{0}; see `opendag denylist list`, leave the file out with --exclude, or fetch it all the same with --ignore-denylists"
+        "{0}; see `opendag denylist list`, {without}fetch it all the same with --ignore-denylists",
+        without = match .0.what {
+            Denied::Blob(_) => "leave the file out with --exclude, or ",
+            Denied::Dataset(_) | Denied::Manifest(_) | Denied::Publisher(_) => "or ",
+        }
     )]
     Denied(Box<Denial>),
     /// Nothing matches.

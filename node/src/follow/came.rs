@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Follow;
 use crate::{
+    disk::DiskError,
     fault::with_causes,
     node::Shared,
-    ops::{Event, Followed},
+    ops::{Event, Watched},
     retain,
     store::{Place, PlaceKind, StoreError},
 };
@@ -47,7 +48,7 @@ impl Came {
 
 /// A version that is coming.
 pub(super) struct Comes {
-    what: Followed,
+    what: Watched,
     keep: Option<u32>,
     came: Came,
     /// What lay where before.
@@ -164,21 +165,16 @@ fn places_here(shared: &Shared) -> Result<BTreeSet<(ManifestId, PathBuf)>, Strin
 /// Changes what came by one line; durable when it returns. Nothing to do if that is followed no longer.
 fn change(
     shared: &Shared,
-    what: Followed,
+    what: Watched,
     change: impl FnOnce(&mut Vec<Came>),
 ) -> Result<(), String> {
-    let mut lines = shared.follows.lines();
-    let mut changed = lines.clone();
-    let Some(line) = changed.follows.iter_mut().find(|line| line.what == what) else {
-        return Ok(());
-    };
-    change(&mut line.came);
-    if *lines != changed {
-        let saved = shared.follows.saved.save(&changed);
-        saved.map_err(|error| with_causes(&error))?;
-        *lines = changed;
-    }
-    Ok(())
+    let changed = shared.follows.lines.change::<_, DiskError>(|lines| {
+        if let Some(line) = lines.iter_mut().find(|line| line.what == what) {
+            change(&mut line.came);
+        }
+        Ok(())
+    });
+    changed.map_err(|error| with_causes(&error))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it maps errors")]

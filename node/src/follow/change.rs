@@ -1,17 +1,16 @@
 //! What the user decides to follow.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
-use opendag_protocol::{http::alias::Alias, key::PublicKey};
 use tokio::time::Instant;
 
-use super::{Follow, Lines, dataset_of, protect};
+use super::{Follow, protect};
 use crate::{
     disk::DiskError,
     fault::Fault,
     node::{Role, Shared},
-    ops::{Event, FollowInfo, FollowRequest, Followed, FollowedInfo, UnfollowRequest},
-    resolve::{Asked, ResolveError},
+    ops::{Event, FollowInfo, FollowRequest, FollowedInfo, UnfollowRequest, Watched},
+    resolve::ResolveError,
     selection::{GlobError, Selection},
     store::{DataDirError, StoreError},
 };
@@ -60,7 +59,7 @@ impl FollowError {
 /// Follows from now on, or in another way than before.
 pub(crate) fn follow(shared: &Arc<Shared>, request: &FollowRequest) -> Result<Event, FollowError> {
     Selection::new(&request.include, &request.exclude)?;
-    let what = meant(shared, &request.what)?;
+    let what = Watched::here::<FollowError>(shared, &request.what)?;
     let line = Follow {
         what,
         auto_fetch: request.auto_fetch,
@@ -72,18 +71,18 @@ pub(crate) fn follow(shared: &Arc<Shared>, request: &FollowRequest) -> Result<Ev
     };
     decide(shared, |lines| {
         let mut line = line;
-        if let Some(before) = lines.follows.iter_mut().find(|line| line.what == what) {
+        if let Some(before) = lines.iter_mut().find(|line| line.what == what) {
             line.came = std::mem::take(&mut before.came);
             // Of other files something may be missing.
             if line.include != before.include || line.exclude != before.exclude {
                 line.came.iter_mut().for_each(|came| came.whole = false);
             }
         }
-        lines.follows.retain(|line| line.what != what);
-        if lines.follows.len() >= FOLLOWS_MAX {
+        lines.retain(|line| line.what != what);
+        if lines.len() >= FOLLOWS_MAX {
             return Err(FollowError::TooMany);
         }
-        lines.follows.push(line);
+        lines.push(line);
         Ok(())
     })?;
     let then = match (&request.output, request.auto_fetch) {
@@ -104,11 +103,11 @@ pub(crate) fn unfollow(
     request: &UnfollowRequest,
 ) -> Result<Event, FollowError> {
     let text = &request.what;
-    let what = meant(shared, text)?;
+    let what = Watched::here::<FollowError>(shared, text)?;
     decide(shared, |lines| {
-        let before = lines.follows.len();
-        lines.follows.retain(|line| line.what != what);
-        match lines.follows.len() < before {
+        let before = lines.len();
+        lines.retain(|line| line.what != what);
+        match lines.len() < before {
             true => Ok(()),
             false => Err(FollowError::NotFollowed(text.chars().take(64).collect())),
         }
@@ -120,12 +119,12 @@ pub(crate) fn unfollow(
 
 /// All that is followed, and how far that is.
 pub(crate) fn list(shared: &Shared) -> Result<Event, FollowError> {
-    let lines = shared.follows.lines().clone();
+    let lines = shared.follows.lines.get().clone();
     let now = Instant::now();
     let mut follows = Vec::new();
-    for line in lines.follows {
+    for line in lines {
         let mut datasets = Vec::new();
-        for dataset in line.datasets(shared)? {
+        for dataset in line.what.datasets(shared)? {
             let newest = line.newest(shared, dataset)?;
             let failed = shared.follows.failed().get(&dataset).cloned();
             datasets.push(FollowedInfo {
@@ -162,32 +161,10 @@ fn changed(message: String) -> Result<Event, FollowError> {
 /// Changes what is followed; durable when it returns.
 fn decide(
     shared: &Arc<Shared>,
-    change: impl FnOnce(&mut Lines) -> Result<(), FollowError>,
+    change: impl FnOnce(&mut Vec<Follow>) -> Result<(), FollowError>,
 ) -> Result<(), FollowError> {
-    {
-        let mut lines = shared.follows.lines();
-        let mut changed = lines.clone();
-        change(&mut changed)?;
-        shared.follows.saved.save(&changed)?;
-        *lines = changed;
-    }
+    shared.follows.lines.change(change)?;
     shared.follows.failed().clear();
     shared.follows.changed.notify_one();
     Ok(protect(shared)?)
-}
-
-/// What a user means to follow.
-fn meant(shared: &Shared, text: &str) -> Result<Followed, FollowError> {
-    if let Ok(key) = text.parse::<PublicKey>() {
-        return Ok(Followed::Publisher(key));
-    }
-    let parsed = Asked::parse(shared, text, Path::new("/"), &[]);
-    if parsed.is_err()
-        && let Ok(alias) = text.parse::<Alias>()
-        && let Some(key) = shared.data_dir.aliases().get(&alias)?
-    {
-        return Ok(Followed::Publisher(key));
-    }
-    let wish = parsed?.here(shared)?;
-    Ok(Followed::Dataset(dataset_of(shared, wish.id)?))
 }

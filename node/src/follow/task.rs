@@ -8,32 +8,24 @@ use std::{
 
 use opendag_protocol::DatasetId;
 use tokio::{
-    sync::{broadcast::error::RecvError, mpsc},
+    sync::broadcast::error::RecvError,
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use super::{Failed, Follow, came, protect};
+use super::{Failed, Follow, came, datasets, protect};
 use crate::{
     fault::with_causes,
     fetch,
     node::Shared,
     ops::FetchRequest,
     report::Reporter,
-    resolve::{self, Wish},
-    store::{CatalogueChange, StoreError},
+    store::CatalogueChange,
+    watched::{self, ASK_EVERY, retry_after},
 };
 
-/// Peers are asked for what gossip may have missed so often.
-const ASK_EVERY: Duration = Duration::from_secs(10 * 60);
-/// For so long each time.
-const ASK_MAX: Duration = Duration::from_secs(30);
 /// Datasets that are brought up to date at once: what is fetched unasked leaves room for what the user asks for.
 const AT_ONCE: usize = 2;
-/// A fetch that failed is tried again after so long, twice as long each further time.
-const RETRY_MIN: Duration = Duration::from_secs(5);
-/// At most.
-const RETRY_MAX: Duration = Duration::from_secs(10 * 60);
 /// A fetch that finds no source and makes no progress gives up after so long and is tried again later.
 const FETCH_WAIT_MS: u64 = 60_000;
 /// When nothing is to be tried again.
@@ -106,22 +98,13 @@ fn next_try(shared: &Shared) -> Instant {
 
 /// What follows this dataset.
 fn meaning(shared: &Shared, id: DatasetId) -> Vec<Follow> {
-    let lines = shared.follows.lines().clone();
-    let means = |follow: &Follow| follow.means(shared, id).unwrap_or(false);
-    lines.follows.into_iter().filter(means).collect()
+    let lines = shared.follows.lines.get().clone();
+    let means = |follow: &Follow| follow.what.means(shared, id).unwrap_or(false);
+    lines.into_iter().filter(means).collect()
 }
 
 fn add_all(shared: &Arc<Shared>, due: &mut BTreeMap<DatasetId, Due>, what: Due) {
-    let all = |shared: &Arc<Shared>| -> Result<Vec<DatasetId>, StoreError> {
-        protect(shared)?;
-        let lines = shared.follows.lines().clone();
-        let mut all = Vec::new();
-        for follow in &lines.follows {
-            all.extend(follow.datasets(shared)?);
-        }
-        Ok(all)
-    };
-    match all(shared) {
+    match protect(shared).and_then(|()| datasets(shared)) {
         Ok(all) => due.extend(all.into_iter().map(|id| (id, what))),
         Err(error) => tracing::warn!(%error, "cannot tell what is followed"),
     }
@@ -152,13 +135,9 @@ fn conclude(shared: &Shared, id: DatasetId, result: Result<(), String>) {
         return;
     };
     tracing::info!(dataset = %id, problem, "what is followed is not up to date");
-    let times = failed
-        .get(&id)
-        .map_or(0, |failed| failed.times.saturating_add(1));
-    let pause = RETRY_MIN
-        .saturating_mul(2u32.saturating_pow(times))
-        .min(RETRY_MAX);
-    let again = Instant::now() + pause;
+    let before = failed.get(&id).map_or(0, |failed| failed.times);
+    let times = before.saturating_add(1);
+    let again = Instant::now() + retry_after(times);
     failed.insert(
         id,
         Failed {
@@ -171,24 +150,14 @@ fn conclude(shared: &Shared, id: DatasetId, result: Result<(), String>) {
 
 /// Brings one dataset up to date for all that follow it.
 async fn catch_up(shared: &Arc<Shared>, id: DatasetId, what: Due) -> Result<(), String> {
-    // Nobody listens to how it goes.
-    let (events, _) = mpsc::channel(1);
-    let report = Reporter::new(events);
+    let report = Reporter::nobody();
     if let Ok(Some(state)) = shared.store.dataset(&id)
         && let Some(denial) = shared.denial_of_dataset(&state)
     {
         return Err(denial.to_string());
     }
     if what == Due::Ask {
-        let net = shared.net().await.map_err(|error| with_causes(&error))?;
-        let wish = Wish {
-            id: id.into(),
-            hints: Vec::new(),
-            publisher: None,
-        };
-        resolve::resolve(shared, &net, &wish, ASK_MAX, &report)
-            .await
-            .map_err(|error| with_causes(&error))?;
+        watched::ask(shared, id).await?;
     }
     for follow in meaning(shared, id) {
         let newest = follow

@@ -2,21 +2,11 @@
 
 use std::path::PathBuf;
 
-use opendag_protocol::{DatasetId, ManifestId, key::PublicKey};
+use opendag_protocol::{DatasetId, ManifestId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Who or what is followed.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Followed {
-    /// A dataset.
-    Dataset(DatasetId),
-    /// All datasets of an owner, also those that are not known yet.
-    Publisher(PublicKey),
-}
+use super::Watched;
 
 /// Learn of new versions as they come, and fetch them if that is asked for. Ends in [`super::Event::Changed`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -49,7 +39,7 @@ pub struct UnfollowRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FollowInfo {
     /// Who or what.
-    pub what: Followed,
+    pub what: Watched,
     /// Are new versions fetched?
     pub auto_fetch: bool,
     /// Where they go; `None`: into the data directory.

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use opendag_protocol::{DatasetId, ManifestId, RecordId, key::PublicKey};
+use opendag_protocol::{DatasetId, ManifestId, RecordId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::Watched;
 
 /// Something that is pinned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -137,18 +139,6 @@ pub struct QuotaInfo {
     pub freed: Option<FreedInfo>,
 }
 
-/// Who or what is mirrored.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Mirrored {
-    /// A dataset.
-    Dataset(DatasetId),
-    /// All datasets of an owner, also those that are not known yet.
-    Publisher(PublicKey),
-}
-
 /// Have the versions of a dataset, or of all datasets of a publisher, here for others to fetch, and those that come; of
 /// one version only that one. Ends in [`super::Event::Mirrors`] with that one, for a version in
 /// [`super::Event::Fetched`].
@@ -187,7 +177,7 @@ pub struct UnmirrorRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MirrorInfo {
     /// Who or what.
-    pub what: Mirrored,
+    pub what: Watched,
     /// Name of the dataset, if it is one and known here.
     pub name: Option<String>,
     /// Bytes that it may take.

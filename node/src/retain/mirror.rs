@@ -10,8 +10,6 @@ mod task;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -24,17 +22,16 @@ pub(crate) use self::{
     task::run,
 };
 use crate::{
-    disk::{self, Access, DiskError},
     node::Shared,
-    ops::Mirrored,
-    store::{DataDir, StoreError},
+    ops::Watched,
+    store::{DataDir, DataDirError, Saved, StoreError},
 };
 
 /// Something that is mirrored, as it is saved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
-    what: Mirrored,
+    what: Watched,
     /// Bytes that its versions may take.
     #[serde(default)]
     budget: Option<u64>,
@@ -50,10 +47,9 @@ struct Line {
 /// What a node mirrors.
 #[derive(Debug)]
 pub(crate) struct Mirrors {
-    path: PathBuf,
-    lines: Mutex<Vec<Line>>,
+    lines: Saved<Vec<Line>>,
     /// Why the last pass of a line did not come to its end.
-    problems: Mutex<BTreeMap<Mirrored, String>>,
+    problems: Mutex<BTreeMap<Watched, String>>,
     /// One pass after the other.
     turn: tokio::sync::Mutex<()>,
     changed: Notify,
@@ -61,74 +57,17 @@ pub(crate) struct Mirrors {
 
 impl Mirrors {
     /// What was mirrored before.
-    pub(crate) fn open(data_dir: &DataDir) -> Result<Self, DiskError> {
-        let path = data_dir.mirrors_path();
-        let lines = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
-                DiskError::io("understand", &path)(std::io::Error::other(error))
-            })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(DiskError::io("read", &path)(error)),
-        };
+    pub(crate) fn open(data_dir: &DataDir) -> Result<Self, DataDirError> {
         Ok(Self {
-            path,
-            lines: Mutex::new(lines),
+            lines: Saved::open(data_dir.mirrors_path())?,
             problems: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             changed: Notify::new(),
         })
     }
 
-    fn lines(&self) -> MutexGuard<'_, Vec<Line>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn problems(&self) -> MutexGuard<'_, BTreeMap<Mirrored, String>> {
+    fn problems(&self) -> MutexGuard<'_, BTreeMap<Watched, String>> {
         self.problems.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes what is mirrored; durable when it returns.
-    fn change(&self, change: impl FnOnce(&mut Vec<Line>)) -> Result<(), DiskError> {
-        let mut lines = self.lines();
-        let mut changed = lines.clone();
-        change(&mut changed);
-        let bytes = serde_json::to_vec_pretty(&changed)
-            .map_err(|error| DiskError::io("write", &self.path)(std::io::Error::other(error)))?;
-        disk::write_durable(&self.path, &bytes, Access::Owner)?;
-        *lines = changed;
-        drop(lines);
-        self.changed.notify_one();
-        Ok(())
-    }
-}
-
-impl Line {
-    /// The datasets that it means, as far as they are known here; one that is named is always meant. Blocks.
-    fn datasets(&self, shared: &Shared) -> Result<BTreeSet<DatasetId>, StoreError> {
-        let key = match self.what {
-            Mirrored::Dataset(id) => return Ok(BTreeSet::from([id])),
-            Mirrored::Publisher(key) => key,
-        };
-        let mut theirs = BTreeSet::new();
-        for id in shared.store.dataset_ids() {
-            let id = id?;
-            let state = shared.store.dataset(&id)?;
-            if state.is_some_and(|state| state.owners().is_vouched_by(&key)) {
-                theirs.insert(id);
-            }
-        }
-        Ok(theirs)
-    }
-
-    /// Does it mean this dataset? Blocks.
-    fn means(&self, shared: &Shared, id: DatasetId) -> Result<bool, StoreError> {
-        Ok(match self.what {
-            Mirrored::Dataset(dataset) => dataset == id,
-            Mirrored::Publisher(key) => {
-                let state = shared.store.dataset(&id)?;
-                state.is_some_and(|state| state.owners().is_vouched_by(&key))
-            }
-        })
     }
 }
 
@@ -137,14 +76,14 @@ pub(super) fn held_of(
     shared: &Shared,
     datasets: impl Iterator<Item = DatasetId>,
 ) -> Result<BTreeSet<DatasetId>, StoreError> {
-    let lines = shared.mirrors.lines().clone();
+    let lines = shared.mirrors.lines.get().clone();
     let mut held = BTreeSet::new();
     if lines.is_empty() {
         return Ok(held);
     }
     for id in datasets.collect::<BTreeSet<_>>() {
         for line in &lines {
-            if line.means(shared, id)? {
+            if line.what.means(shared, id)? {
                 held.insert(id);
             }
         }
@@ -154,10 +93,10 @@ pub(super) fn held_of(
 
 /// The datasets that mirrors hold. Blocks.
 fn held(shared: &Shared) -> Result<BTreeSet<DatasetId>, StoreError> {
-    let lines = shared.mirrors.lines().clone();
+    let lines = shared.mirrors.lines.get().clone();
     let mut held = BTreeSet::new();
     for line in &lines {
-        held.extend(line.datasets(shared)?);
+        held.extend(line.what.datasets(shared)?);
     }
     Ok(held)
 }

@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -17,17 +17,14 @@ use opendag_protocol::{
 
 use super::{Holds, free, usage::Look};
 use crate::{
-    disk::{self, Access, DiskError},
+    disk::{self, DiskError},
     fault::Fault,
     keep::KeepError,
     node::Shared,
     ops::{Event, FreedInfo, FreedWhy, QuotaInfo, QuotaRequest, SetQuota},
     report::size,
-    store::{DataDir, Place, RootId, StoreError},
+    store::{DataDir, DataDirError, Place, RootId, Saved, StoreError},
 };
-
-/// How the file says that there is no budget.
-const NONE: &str = "none";
 
 /// Why there is no room within the budget.
 #[derive(Debug, thiserror::Error)]
@@ -66,8 +63,9 @@ impl QuotaError {
 /// The disk budget of a node.
 #[derive(Debug)]
 pub(crate) struct Quota {
-    path: PathBuf,
-    limit: Mutex<Option<u64>>,
+    /// What the user set; `None`: nothing.
+    set: Saved<Option<SetQuota>>,
+    configured: Option<u64>,
     arriving: Arriving,
     /// One after the other is let in.
     turn: tokio::sync::Mutex<()>,
@@ -112,17 +110,10 @@ pub(crate) struct Needs<'a> {
 
 impl Quota {
     /// The budget that was set last, else that of the configuration.
-    pub(crate) fn open(data_dir: &DataDir, configured: Option<u64>) -> Result<Self, DiskError> {
-        let path = data_dir.quota_path();
-        let limit = match fs::read_to_string(&path) {
-            Ok(text) if text.trim() == NONE => None,
-            Ok(text) => text.trim().parse().map(Some).unwrap_or(configured),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => configured,
-            Err(error) => return Err(DiskError::io("read", &path)(error)),
-        };
+    pub(crate) fn open(data_dir: &DataDir, configured: Option<u64>) -> Result<Self, DataDirError> {
         Ok(Self {
-            path,
-            limit: Mutex::new(limit),
+            set: Saved::open(data_dir.quota_path())?,
+            configured,
             arriving: Arriving::default(),
             turn: tokio::sync::Mutex::default(),
         })
@@ -130,14 +121,11 @@ impl Quota {
 
     /// Bytes that all may have.
     pub(crate) fn limit(&self) -> Option<u64> {
-        *self.limit.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, limit: Option<u64>) -> Result<(), DiskError> {
-        let text = limit.map_or_else(|| NONE.to_owned(), |bytes| bytes.to_string());
-        disk::write_durable(&self.path, format!("{text}\n").as_bytes(), Access::Owner)?;
-        *self.limit.lock().unwrap_or_else(PoisonError::into_inner) = limit;
-        Ok(())
+        match *self.set.get() {
+            Some(SetQuota::Bytes(bytes)) => Some(bytes),
+            Some(SetQuota::None) => None,
+            None => self.configured,
+        }
     }
 
     /// Folders of running fetches, and what they need there in all.
@@ -163,12 +151,12 @@ pub(crate) async fn quota(
 ) -> Result<Event, KeepError> {
     let _turn = shared.quota.turn.lock().await;
     let mut freed = None;
-    if let Some(set) = &request.set {
-        let limit = match set {
-            SetQuota::Bytes(bytes) => Some(*bytes),
-            SetQuota::None => None,
-        };
-        shared.quota.set(limit).map_err(StoreError::from)?;
+    if let Some(set) = request.set {
+        let changed = shared.quota.set.change::<_, DiskError>(|limit| {
+            *limit = Some(set);
+            Ok(())
+        });
+        changed.map_err(StoreError::from)?;
         let (look, room) = decide(shared, 0, true).await?;
         freed = Some(make(shared, look, room).await?);
     }

@@ -1,6 +1,6 @@
 //! What is followed, as `follow list` prints it.
 
-use opendag_node::ops::{FollowInfo, Followed};
+use opendag_node::ops::{FollowInfo, Watched};
 
 use super::{Lines, escape, path};
 
@@ -16,8 +16,8 @@ pub(super) fn all(lines: &mut Lines, follows: &[FollowInfo]) {
             lines.add(format_args!(""));
         }
         match follow.what {
-            Followed::Dataset(id) => lines.add(format_args!("Dataset {id}")),
-            Followed::Publisher(key) => lines.add(format_args!("Publisher {key}")),
+            Watched::Dataset(id) => lines.add(format_args!("Dataset {id}")),
+            Watched::Publisher(key) => lines.add(format_args!("Publisher {key}")),
         }
         let folder = match (&follow.output, follow.auto_fetch) {
             (Some(folder), _) => Some(path(folder)),

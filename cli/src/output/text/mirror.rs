@@ -1,7 +1,7 @@
 //! What is mirrored, and how far that is.
 
 use indicatif::HumanBytes;
-use opendag_node::ops::{MirrorInfo, Mirrored};
+use opendag_node::ops::{MirrorInfo, Watched};
 
 use super::{Lines, escape};
 
@@ -21,11 +21,11 @@ pub(super) fn mirrors(lines: &mut Lines, mirrors: &[MirrorInfo]) {
 /// One mirror.
 pub(super) fn mirror(lines: &mut Lines, info: &MirrorInfo) {
     let what = match &info.what {
-        Mirrored::Dataset(id) => match &info.name {
+        Watched::Dataset(id) => match &info.name {
             Some(name) => format!("{} ({id})", escape(name)),
             None => id.to_string(),
         },
-        Mirrored::Publisher(key) => key.to_string(),
+        Watched::Publisher(key) => key.to_string(),
     };
     let more = match info.needs {
         0 => String::new(),

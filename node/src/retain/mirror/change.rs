@@ -1,8 +1,8 @@
 //! What the user decides to mirror.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use opendag_protocol::{DatasetId, RecordId, http::alias::Alias, key::PublicKey};
+use opendag_protocol::RecordId;
 use tokio_util::sync::CancellationToken;
 
 use super::{Line, pass::Pass};
@@ -13,7 +13,7 @@ use crate::{
     keep::KeepError,
     net::NetError,
     node::{Role, Shared},
-    ops::{Event, FetchRequest, LeftOut, MirrorInfo, MirrorRequest, Mirrored, UnmirrorRequest},
+    ops::{Event, FetchRequest, LeftOut, MirrorInfo, MirrorRequest, UnmirrorRequest, Watched},
     report::Reporter,
     resolve::{self, Asked, ResolveError},
     selection::{GlobError, Selection},
@@ -49,7 +49,7 @@ pub(crate) enum MirrorError {
         problem: String,
     },
     /// It is not mirrored.
-    #[error("\"{0}\" is not mirrored; see `opendag mirror`")]
+    #[error("\"{0}\" is not mirrored; see: opendag mirror --list")]
     NotMirrored(String),
     /// More than are looked at.
     #[error("{LINES_MAX} are mirrored already; `opendag unmirror` one first")]
@@ -90,7 +90,7 @@ impl MirrorError {
 
 /// What a text means.
 enum Meant {
-    Line(Mirrored),
+    Line(Watched),
     Version(RecordId),
 }
 
@@ -112,14 +112,15 @@ pub(crate) async fn mirror(
         include: request.include.clone(),
         exclude: request.exclude.clone(),
     };
-    let many = shared.mirrors.lines().len();
-    if many >= LINES_MAX {
-        return Err(MirrorError::TooMany);
-    }
-    shared.mirrors.change(|lines| {
+    shared.mirrors.lines.change(|lines| {
         lines.retain(|line| line.what != what);
+        if lines.len() >= LINES_MAX {
+            return Err(MirrorError::TooMany);
+        }
         lines.push(line.clone());
+        Ok(())
     })?;
+    shared.mirrors.changed.notify_one();
     let mut pass = Pass::new(shared, line.clone(), (report, cancel))?;
     pass.peers.clone_from(&request.peers);
     let came = Box::pin(pass.run()).await;
@@ -164,20 +165,16 @@ pub(crate) fn unmirror(
     request: &UnmirrorRequest,
 ) -> Result<Event, MirrorError> {
     let text = &request.what;
-    let what = match publisher(shared, text) {
-        Some(what) => what?,
-        None => {
-            let asked = Asked::parse(shared, text, Path::new("/"), &[])?;
-            Mirrored::Dataset(dataset_of(shared, asked.here(shared)?.id)?)
+    let what = Watched::here::<MirrorError>(shared, text)?;
+    shared.mirrors.lines.change(|lines| {
+        let before = lines.len();
+        lines.retain(|line| line.what != what);
+        match lines.len() < before {
+            true => Ok(()),
+            false => Err(MirrorError::NotMirrored(text.chars().take(64).collect())),
         }
-    };
-    let mirrored = shared.mirrors.lines().iter().any(|line| line.what == what);
-    if !mirrored {
-        return Err(MirrorError::NotMirrored(text.chars().take(64).collect()));
-    }
-    shared
-        .mirrors
-        .change(|lines| lines.retain(|line| line.what != what))?;
+    })?;
+    shared.mirrors.changed.notify_one();
     let message = format!(
         "{text} is mirrored no longer; what came of it stays until `opendag gc` frees it or something else needs its room"
     );
@@ -189,7 +186,7 @@ pub(crate) fn unmirror(
 
 /// All that is mirrored, and how far that is.
 pub(crate) async fn list(shared: &Arc<Shared>) -> Result<Vec<MirrorInfo>, MirrorError> {
-    let lines = shared.mirrors.lines().clone();
+    let lines = shared.mirrors.lines.get().clone();
     let mut mirrors = Vec::new();
     for line in lines {
         mirrors.push(info(shared, line).await?);
@@ -218,11 +215,11 @@ async fn info(shared: &Arc<Shared>, line: Line) -> Result<MirrorInfo, MirrorErro
         });
     }
     let name = match line.what {
-        Mirrored::Dataset(id) => shared
+        Watched::Dataset(id) => shared
             .store
             .dataset(&id)?
             .map(|state| state.name().to_owned()),
-        Mirrored::Publisher(_) => None,
+        Watched::Publisher(_) => None,
     };
     Ok(MirrorInfo {
         what: line.what,
@@ -247,8 +244,8 @@ async fn meant(
     report: &Reporter,
 ) -> Result<Meant, MirrorError> {
     let text = &request.what;
-    if let Some(what) = publisher(shared, text) {
-        return Ok(Meant::Line(what?));
+    if let Some(publisher) = Watched::publisher(shared, text)? {
+        return Ok(Meant::Line(publisher));
     }
     let asked = Asked::parse(shared, text, &request.cwd, &request.peers)?;
     let within = request.timeout_ms.map_or(FIND_MAX, Duration::from_millis);
@@ -268,29 +265,6 @@ async fn meant(
     };
     Ok(match wish.id == version.id.into() {
         true => Meant::Version(wish.id),
-        false => Meant::Line(Mirrored::Dataset(version.dataset())),
-    })
-}
-
-/// The publisher whose key or alias a text is; of a dataset with that name it is the dataset.
-fn publisher(shared: &Shared, text: &str) -> Option<Result<Mirrored, MirrorError>> {
-    if let Ok(key) = text.parse::<PublicKey>() {
-        return Some(Ok(Mirrored::Publisher(key)));
-    }
-    let alias = text.parse::<Alias>().ok()?;
-    if Asked::parse(shared, text, Path::new("/"), &[]).is_ok() {
-        return None;
-    }
-    match shared.data_dir.aliases().get(&alias) {
-        Ok(key) => key.map(|key| Ok(Mirrored::Publisher(key))),
-        Err(error) => Some(Err(error.into())),
-    }
-}
-
-/// The dataset that an id means: what is not known here is taken for one.
-fn dataset_of(shared: &Shared, id: RecordId) -> Result<DatasetId, ResolveError> {
-    Ok(match resolve::local(shared, id)? {
-        Some(version) => version.dataset(),
-        None => id.into(),
+        false => Meant::Line(Watched::Dataset(version.dataset())),
     })
 }

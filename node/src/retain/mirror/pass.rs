@@ -139,7 +139,7 @@ impl<'a> Pass<'a> {
         let meant = self.meant().await?;
         let (shared, line) = (self.shared.clone(), self.line.clone());
         let room = tokio::task::spawn_blocking(move || {
-            let theirs = line.datasets(&shared)?;
+            let theirs = line.what.datasets(&shared)?;
             room_beside(&shared, |dataset| theirs.contains(&dataset))
         });
         let room: Option<u64> = room.await.map_err(|_| MirrorError::Stopped)??;
@@ -177,7 +177,7 @@ impl<'a> Pass<'a> {
                 usize::try_from(keep).unwrap_or(usize::MAX)
             });
             let mut known = Vec::new();
-            for dataset in line.datasets(&shared)? {
+            for dataset in line.what.datasets(&shared)? {
                 let Some(state) = shared.store.dataset(&dataset)? else {
                     continue;
                 };
@@ -334,7 +334,7 @@ impl<'a> Pass<'a> {
 
     /// Versions that are older than what is known.
     async fn learn_older(&self) -> Result<(), MirrorError> {
-        let datasets = self.line.datasets(self.shared)?;
+        let datasets = self.line.what.datasets(self.shared)?;
         for dataset in datasets {
             let Some(newest) = resolve::local(self.shared, dataset.into())? else {
                 continue;
@@ -385,10 +385,10 @@ fn surplus(
     line: &Line,
     chosen: &BTreeSet<ManifestId>,
 ) -> Result<Vec<Place>, StoreError> {
-    let mut theirs: BTreeSet<DatasetId> = line.datasets(shared)?;
-    for other in shared.mirrors.lines().clone() {
+    let mut theirs: BTreeSet<DatasetId> = line.what.datasets(shared)?;
+    for other in shared.mirrors.lines.get().clone() {
         if other.what != line.what {
-            for dataset in other.datasets(shared)? {
+            for dataset in other.what.datasets(shared)? {
                 theirs.remove(&dataset);
             }
         }

@@ -1,6 +1,6 @@
 //! The task that keeps mirrors up to date.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio::{
     sync::broadcast::error::RecvError,
@@ -11,22 +11,11 @@ use super::{MirrorError, pass::Pass};
 use crate::{
     fault::with_causes,
     node::Shared,
-    ops::Mirrored,
+    ops::Watched,
     report::Reporter,
-    resolve::{self, Wish},
     store::{CatalogueChange, StoreError},
+    watched::{self, ASK_EVERY, retry_after},
 };
-
-/// Peers are asked for what gossip may have missed so often.
-const ASK_EVERY: Duration = Duration::from_secs(10 * 60);
-/// For so long each time.
-const ASK_MAX: Duration = Duration::from_secs(30);
-/// A pass that did not come to its end is tried again after so long, twice as long each further time.
-const RETRY_MIN: Duration = Duration::from_secs(5);
-/// At most.
-const RETRY_MAX: Duration = Duration::from_secs(10 * 60);
-/// When nothing is to be tried again.
-const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What is known is enough, or peers are asked first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,13 +30,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let mut ticks = interval(ASK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failures = 0_u32;
+    let mut again = Instant::now();
     loop {
-        let again = match failures {
-            0 => LONG,
-            some => RETRY_MIN
-                .saturating_mul(2_u32.saturating_pow(some - 1))
-                .min(RETRY_MAX),
-        };
         let ask = tokio::select! {
             change = changes.recv() => match change {
                 Ok(CatalogueChange::Dataset(id)) if means(&shared, id) => Ask::Nobody,
@@ -57,18 +41,19 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             },
             _ = ticks.tick() => Ask::Peers,
             () = shared.mirrors.changed.notified() => Ask::Peers,
-            () = sleep_until(Instant::now() + again) => Ask::Peers,
+            () = sleep_until(again), if failures > 0 => Ask::Peers,
         };
         failures = match pass_all(&shared, ask).await {
             true => 0,
             false => failures.saturating_add(1),
         };
+        again = Instant::now() + retry_after(failures);
     }
 }
 
 fn means(shared: &Shared, id: opendag_protocol::DatasetId) -> bool {
-    let lines = shared.mirrors.lines().clone();
-    let means = lines.iter().map(|line| line.means(shared, id));
+    let lines = shared.mirrors.lines.get().clone();
+    let means = lines.iter().map(|line| line.what.means(shared, id));
     means.filter_map(Result::ok).any(|means| means)
 }
 
@@ -77,20 +62,13 @@ async fn pass_all(shared: &Arc<Shared>, ask: Ask) -> bool {
     if let Err(error) = protect(shared) {
         tracing::warn!(%error, "cannot tell what is mirrored");
     }
-    let lines = shared.mirrors.lines().clone();
+    let lines = shared.mirrors.lines.get().clone();
     let mut well = true;
     let report = Reporter::nobody();
     for line in lines {
-        if let (Ask::Peers, Mirrored::Dataset(id)) = (ask, line.what)
-            && let Ok(net) = shared.net().await
-        {
-            let wish = Wish {
-                id: id.into(),
-                hints: Vec::new(),
-                publisher: None,
-            };
+        if let (Ask::Peers, Watched::Dataset(id)) = (ask, line.what) {
             // Without an answer what is known is mirrored.
-            let _ = Box::pin(resolve::resolve(shared, &net, &wish, ASK_MAX, &report)).await;
+            let _ = watched::ask(shared, id).await;
         }
         let what = line.what;
         let came = match Pass::new(shared, line, (&report, &shared.stop)) {
@@ -114,7 +92,7 @@ fn protect(shared: &Shared) -> Result<(), StoreError> {
 
 impl super::Mirrors {
     /// Notes how a pass ended.
-    pub(super) fn came(&self, what: Mirrored, came: &Result<(), MirrorError>) {
+    pub(super) fn came(&self, what: Watched, came: &Result<(), MirrorError>) {
         let mut problems = self.problems();
         match came {
             Ok(()) => problems.remove(&what),
@@ -123,7 +101,7 @@ impl super::Mirrors {
     }
 
     /// Why the last pass did not come to its end.
-    pub(super) fn problem(&self, what: Mirrored) -> Option<String> {
+    pub(super) fn problem(&self, what: Watched) -> Option<String> {
         self.problems().get(&what).cloned()
     }
 }
