@@ -1,5 +1,7 @@
 //! Getting the file table of a version: from the store, or from peers of its swarm.
 
+mod patience;
+
 use std::{
     collections::BTreeSet,
     pin::pin,
@@ -23,6 +25,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use self::patience::{Due, LATE, Patience};
 use super::{
     FetchError,
     swarm::{News, Swarm},
@@ -39,20 +42,10 @@ use crate::{
 
 /// Pages that are got at once: about 2 MiB, a round trip's worth on most links.
 const PAGES_AT_ONCE: usize = 8;
-/// A peer that does not give a description within this is not the only one that is asked for it.
-const LATE: Duration = Duration::from_secs(1);
-/// When those that are asked gave less than so much in so long, one more is asked: many ids of one liar who gives
-/// nothing must not be waited for one after the other.
-const SILENCE: Duration = Duration::from_millis(1500);
-const SILENCE_BYTES: u64 = 8 * 1024;
-/// Up to so many; of what they hold all is verified.
-const DESCRIBERS_MAX: usize = 16;
-/// The same for a description that a reader waits for,
+/// When another peer is asked as well for a description that a reader waits for,
 const READER_LATE: Duration = Duration::from_millis(250);
 /// and how many are asked for it at once.
 const READER_AT_ONCE: usize = 3;
-/// When all peers failed, they are asked again after this.
-const AGAIN: Duration = Duration::from_millis(500);
 /// News of the swarm that are kept while the table is got; the rest waits in the swarm's queue.
 const NEWS_KEPT_MAX: usize = 4096;
 
@@ -281,21 +274,21 @@ impl Source {
         }
         let mut asked = BTreeSet::new();
         let mut asking = JoinSet::new();
-        let mut late = false;
-        let (moved, mut seen) = (Arc::new(AtomicU64::new(0)), 0);
-        // Peers that come and go meanwhile do not make anybody wait anew.
-        let mut since = Instant::now();
+        let mut one_more = false;
+        let moved = Arc::new(AtomicU64::new(0));
+        let mut patience = Patience::new(Instant::now(), self.late, self.at_once);
         loop {
             let next = self.next(&asked, turn);
-            if let Some(peer) = next.filter(|_| late || asking.is_empty()) {
+            if let Some(peer) = next.filter(|_| one_more || asking.is_empty()) {
                 asked.insert(peer);
-                (late, since) = (false, Instant::now());
+                one_more = false;
+                patience.begin(Instant::now());
                 let (net, moved) = (self.net.clone(), Arc::clone(&moved));
                 asking.spawn(async move { (peer, ask::blob(&net, peer, id, moved).await) });
             }
-            let nobody = asking.is_empty();
-            let may_ask = !nobody && !late && asking.len() < self.at_once;
-            let are_many = !late && (self.at_once..DESCRIBERS_MAX).contains(&asking.len());
+            // One more may be told of at any time, but not for ever: those that are asked may fail.
+            let is_set = !one_more || asking.is_empty();
+            let deadline = patience.deadline(asking.len()).filter(|_| is_set);
             tokio::select! {
                 Some(answer) = asking.join_next() => match answer {
                     Ok((_, Ok(bytes))) => {
@@ -307,21 +300,18 @@ impl Source {
                     }
                     Ok((peer, Err(error))) => {
                         tracing::debug!(%peer, blob = %id, %error, "a peer gave no description");
-                        since = Instant::now();
+                        patience.begin(Instant::now());
                     }
                     Err(_) => {}
                 },
                 changed = self.peers.changed() => changed.map_err(|_| FetchError::Cancelled)?,
-                () = sleep_until(since + self.late), if may_ask => late = true,
-                () = sleep_until(since + SILENCE), if are_many => {
-                    let now = moved.load(Ordering::Relaxed);
-                    late = now < seen + SILENCE_BYTES;
-                    (seen, since) = (now, Instant::now());
-                }
-                // Who had it not, or was busy, may have it now.
-                () = sleep_until(since + AGAIN), if nobody => {
-                    asked.clear();
-                    since = Instant::now();
+                () = until(deadline) => {
+                    let moved = moved.load(Ordering::Relaxed);
+                    match patience.due(Instant::now(), asking.len(), moved) {
+                        Due::OneMore => one_more = true,
+                        Due::Again => asked.clear(),
+                        Due::Nothing => {}
+                    }
                 }
             }
         }
@@ -334,6 +324,13 @@ impl Source {
         let (before, behind) = peers.split_at_checked(from)?;
         let mut turns = behind.iter().chain(before);
         turns.find(|peer| !asked.contains(peer)).copied()
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 
