@@ -10,6 +10,7 @@ mod crowd;
 mod curious;
 mod forgery;
 mod greedy;
+mod ground;
 mod hungry;
 mod peer;
 mod serve;

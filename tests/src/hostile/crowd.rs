@@ -1,21 +1,24 @@
 //! S12: many ids of one operator, who claim to have all and give nothing.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
-use futures::{AsyncReadExt, AsyncWriteExt, future};
+use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, TryStreamExt, future, stream};
 use opendag_node::net::{Inbound, InboundStream, Net, StreamProtocol};
 use opendag_protocol::{
     Hash,
     wire::{HoldingsUpdate, encode_frame},
 };
-use tokio::runtime::Runtime;
 
-use super::{keypair, teller::config};
+use super::{
+    ground::{Ground, config},
+    keypair,
+};
+
+/// Connections that the crowd begins at a time.
+const DIALS_AT_ONCE: usize = 16;
 
 /// See the module. They end when dropped.
 pub struct Crowd {
-    runtime: Option<Runtime>,
+    ground: Ground,
     nets: Vec<Net>,
     addresses: Vec<String>,
 }
@@ -23,11 +26,8 @@ pub struct Crowd {
 impl Crowd {
     /// So many peers in one process. They run the DHT, and each says that it provides these keys.
     pub fn start(network: &str, count: u32, keys: &[Hash]) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()?;
-        let (nets, addresses) = runtime.block_on(async {
+        let ground = Ground::new(2)?;
+        let (nets, addresses) = ground.block_on(async {
             let (mut nets, mut addresses) = (Vec::new(), Vec::new());
             for number in 0..count {
                 let mut config = config(network, seed(number)?)?;
@@ -44,7 +44,7 @@ impl Crowd {
             anyhow::Ok((nets, addresses))
         })?;
         Ok(Self {
-            runtime: Some(runtime),
+            ground,
             nets,
             addresses,
         })
@@ -52,14 +52,15 @@ impl Crowd {
 
     /// All connect to this node.
     pub fn join(&self, address: &str) -> Result<()> {
-        let runtime = self.runtime.as_ref().context("it runs")?;
-        runtime.block_on(async {
+        self.ground.block_on(async {
             let dials = self.nets.iter().map(|net| async {
                 let address = address.parse()?;
                 net.dial(address).await?;
                 anyhow::Ok(())
             });
-            future::try_join_all(dials).await
+            // All at once would be turned away: so many are not let into the handshake.
+            let dials = stream::iter(dials).buffer_unordered(DIALS_AT_ONCE);
+            dials.try_collect::<()>().await
         })?;
         Ok(())
     }
@@ -68,14 +69,6 @@ impl Crowd {
     pub fn address(&self, number: usize) -> Result<&str> {
         let address = self.addresses.get(number).context("one of them")?;
         Ok(address)
-    }
-}
-
-impl Drop for Crowd {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(Duration::from_secs(1));
-        }
     }
 }
 

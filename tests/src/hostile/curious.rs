@@ -1,11 +1,11 @@
 //! A peer that asks for what nobody told it of.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::PeerId;
-use opendag_node::net::{Net, NetConfig, StreamProtocol};
+use opendag_node::net::{Net, StreamProtocol};
 use opendag_protocol::{
     DatasetId, Hash, RecordId,
     wire::{
@@ -14,16 +14,19 @@ use opendag_protocol::{
     },
 };
 use serde::Serialize;
-use tokio::{runtime::Runtime, time::timeout};
+use tokio::time::timeout;
 
-use super::serve::read_frame;
+use super::{
+    ground::{Ground, config},
+    serve::read_frame,
+};
 
 /// An answer takes less, unless the machine stands still.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Connected to one node until it is dropped.
 pub struct Curious {
-    runtime: Option<Runtime>,
+    ground: Ground,
     net: Net,
     peer: PeerId,
 }
@@ -31,30 +34,14 @@ pub struct Curious {
 impl Curious {
     /// Connects to the node at `address`.
     pub fn start(network: &str, seed: u8, address: &str) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()?;
-        let config = NetConfig {
-            keypair_seed: [seed; 32],
-            network: network.to_owned(),
-            listen: vec!["/ip4/127.0.0.1/tcp/0".parse()?],
-            bootstrap: Vec::new(),
-            dht: false,
-            dht_server: false,
-            mdns: false,
-            validate_head: Arc::new(|_, _| None),
-        };
-        let (net, peer) = runtime.block_on(async {
+        let ground = Ground::new(1)?;
+        let config = config(network, [seed; 32])?;
+        let (net, peer) = ground.block_on(async {
             let (net, _inbound) = Net::start(config).await?;
             let peer = net.dial(address.parse()?).await?;
             anyhow::Ok((net, peer))
         })?;
-        Ok(Self {
-            runtime: Some(runtime),
-            net,
-            peer,
-        })
+        Ok(Self { ground, net, peer })
     }
 
     /// Does it give a blob?
@@ -108,9 +95,8 @@ impl Curious {
         request: &impl Serialize,
         read: impl AsyncFnOnce(&mut opendag_node::net::Stream) -> Result<T>,
     ) -> Result<T> {
-        let runtime = self.runtime.as_ref().context("a runtime")?;
         let frame = encode_frame(request)?;
-        runtime.block_on(async {
+        self.ground.block_on(async {
             let asked = async {
                 let mut stream = self.net.open(self.peer, protocol).await?;
                 stream.write_all(&frame).await?;
@@ -119,13 +105,5 @@ impl Curious {
             };
             timeout(ANSWER_TIME_MAX, asked).await?
         })
-    }
-}
-
-impl Drop for Curious {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(Duration::from_secs(1));
-        }
     }
 }

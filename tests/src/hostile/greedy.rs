@@ -1,16 +1,19 @@
 //! A peer that asks for everything at once and reads nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use futures::{AsyncReadExt, AsyncWriteExt};
-use opendag_node::net::{Net, NetConfig, Stream, StreamProtocol};
+use opendag_node::net::{Net, Stream, StreamProtocol};
 use opendag_protocol::wire::{
     BlobItem, BlobRange, BlobsRequest, BoundedVec, GroupRange, encode_frame,
 };
-use tokio::{runtime::Runtime, time::timeout};
+use tokio::time::timeout;
 
-use super::Version;
+use super::{
+    Version,
+    ground::{Ground, config},
+};
 
 /// Streams that it tries to hold.
 const STREAMS: usize = 200;
@@ -19,7 +22,7 @@ const OPEN_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Holds its streams until it is dropped.
 pub struct Greedy {
-    runtime: Option<Runtime>,
+    _ground: Ground,
     _net: Net,
     held: Vec<Stream>,
 }
@@ -27,27 +30,15 @@ pub struct Greedy {
 impl Greedy {
     /// Asks the node at `address` for all shards of `version`, again and again, and sends it nonsense.
     pub fn start(network: &str, seed: u8, address: &str, version: &Version) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()?;
-        let config = NetConfig {
-            keypair_seed: [seed; 32],
-            network: network.to_owned(),
-            listen: vec!["/ip4/127.0.0.1/tcp/0".parse()?],
-            bootstrap: Vec::new(),
-            dht: false,
-            dht_server: false,
-            mdns: false,
-            validate_head: Arc::new(|_, _| None),
-        };
-        let (net, held) = runtime.block_on(async {
+        let ground = Ground::new(1)?;
+        let config = config(network, [seed; 32])?;
+        let (net, held) = ground.block_on(async {
             let (net, _inbound) = Net::start(config).await?;
             let held = grab(&net, address, version).await?;
             anyhow::Ok((net, held))
         })?;
         Ok(Self {
-            runtime: Some(runtime),
+            _ground: ground,
             _net: net,
             held,
         })
@@ -95,12 +86,4 @@ async fn grab(net: &Net, address: &str, version: &Version) -> Result<Vec<Stream>
         let _ = timeout(OPEN_TIME_MAX, stream.read(&mut [0])).await;
     }
     Ok(held)
-}
-
-impl Drop for Greedy {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(Duration::from_secs(1));
-        }
-    }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use futures::{AsyncReadExt, AsyncWriteExt};
-use opendag_node::net::{Net, NetConfig, StreamProtocol};
+use opendag_node::net::{Net, StreamProtocol};
 use opendag_protocol::{
     Hash,
     wire::{BlobItem, BlobRange, BlobsRequest, BoundedVec, GroupRange, encode_frame},
@@ -20,6 +20,8 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
+
+use super::ground::{Ground, config};
 
 /// After a stream is refused.
 const REFUSED_PAUSE: Duration = Duration::from_millis(20);
@@ -43,13 +45,9 @@ pub struct Meal<'a> {
 /// What each peer gets until all of them together have `bytes`, when they have so many streams. Nothing
 /// is verified.
 pub fn compete(meal: Meal<'_>, streams: &[usize], bytes: u64) -> Result<Vec<u64>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
+    let ground = Ground::new(1)?;
     let read = read_all(meal, streams, bytes);
-    let shares = runtime.block_on(async { timeout(READ_TIME_MAX, read).await });
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    let shares = ground.block_on(async { timeout(READ_TIME_MAX, read).await });
     shares.with_context(|| format!("{bytes} bytes did not come within {READ_TIME_MAX:?}"))?
 }
 
@@ -57,7 +55,7 @@ async fn read_all(meal: Meal<'_>, streams: &[usize], bytes: u64) -> Result<Vec<u
     let (tell, mut told) = mpsc::channel(64);
     let (mut nets, mut tasks) = (Vec::new(), JoinSet::new());
     for seed in (0_u8..).take(streams.len()) {
-        let (net, inbound) = Net::start(config(meal.network, 100 + seed)?).await?;
+        let (net, inbound) = Net::start(config(meal.network, [100 + seed; 32])?).await?;
         let peer = net.dial(meal.address.parse()?).await?;
         nets.push((net, peer, Arc::new(AtomicU64::new(0)), inbound));
     }
@@ -116,17 +114,4 @@ async fn read_stream(
         count.fetch_add(u64::try_from(read)?, Ordering::Relaxed);
         tell.send(()).await?;
     }
-}
-
-fn config(network: &str, seed: u8) -> Result<NetConfig> {
-    Ok(NetConfig {
-        keypair_seed: [seed; 32],
-        network: network.to_owned(),
-        listen: vec!["/ip4/127.0.0.1/tcp/0".parse()?],
-        bootstrap: Vec::new(),
-        dht: false,
-        dht_server: false,
-        mdns: false,
-        validate_head: Arc::new(|_, _| None),
-    })
 }

@@ -1,16 +1,18 @@
 //! A peer of the test's own process.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use opendag_node::net::{Net, NetConfig};
-use tokio::runtime::Runtime;
+use opendag_node::net::Net;
 
-use super::serve::{self, Conduct, Counts, Library};
+use super::{
+    ground::{Ground, config},
+    serve::{self, Conduct, Counts, Library},
+};
 
 /// A peer that serves a library as its conduct says, until it is dropped.
 pub struct Peer {
-    runtime: Option<Runtime>,
+    _ground: Ground,
     address: String,
     peer: String,
     counts: Arc<Counts>,
@@ -19,29 +21,17 @@ pub struct Peer {
 impl Peer {
     /// Listens on 127.0.0.1 with a key that follows from `seed`.
     pub fn start(network: &str, seed: u8, library: Library, conduct: Conduct) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()?;
+        let ground = Ground::new(1)?;
         let counts = Arc::new(Counts::default());
-        let config = NetConfig {
-            keypair_seed: [seed; 32],
-            network: network.to_owned(),
-            listen: vec!["/ip4/127.0.0.1/tcp/0".parse()?],
-            bootstrap: Vec::new(),
-            dht: false,
-            dht_server: false,
-            mdns: false,
-            validate_head: Arc::new(|_, _| None),
-        };
-        let (net, inbound) = runtime.block_on(Net::start(config))?;
-        let addresses = runtime.block_on(net.listen_addrs());
+        let config = config(network, [seed; 32])?;
+        let (net, inbound) = ground.block_on(Net::start(config))?;
+        let addresses = ground.block_on(net.listen_addrs());
         let address = addresses
             .first()
             .context("a peer that listens has an address")?
             .to_string();
         let peer = net.peer_id().to_string();
-        runtime.spawn(serve::run(
+        ground.spawn(serve::run(
             net,
             inbound,
             Arc::new(library),
@@ -49,7 +39,7 @@ impl Peer {
             Arc::clone(&counts),
         ));
         Ok(Self {
-            runtime: Some(runtime),
+            _ground: ground,
             address,
             peer,
             counts,
@@ -72,13 +62,5 @@ impl Peer {
     #[must_use]
     pub fn counts(&self) -> &Counts {
         &self.counts
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(Duration::from_secs(1));
-        }
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use futures::{AsyncReadExt, AsyncWriteExt, future};
 use libp2p::PeerId;
-use opendag_node::net::{Inbound, InboundStream, Net, NetConfig, Stream, StreamProtocol};
+use opendag_node::net::{Inbound, InboundStream, Net, Stream, StreamProtocol};
 use opendag_protocol::{
     Hash, RecordId,
     wire::{
@@ -20,9 +20,12 @@ use opendag_protocol::{
         SyncMessage, SyncRange, decode_frame, encode_frame, frame_len,
     },
 };
-use tokio::{runtime::Runtime, sync::watch, time::timeout};
+use tokio::{sync::watch, time::timeout};
 
-use super::serve::payload_id;
+use super::{
+    ground::{Ground, config},
+    serve::payload_id,
+};
 
 /// How long it waits for what an honest node has to do.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -48,7 +51,7 @@ pub enum Telling {
 
 /// See the module. It ends when dropped.
 pub struct Teller {
-    runtime: Option<Runtime>,
+    ground: Ground,
     net: Net,
     address: String,
     counts: Arc<Counts>,
@@ -72,12 +75,9 @@ struct Told {
 impl Teller {
     /// Listens on 127.0.0.1 with a key that follows from `seed`, and has these records.
     pub fn start(network: &str, seed: u8, records: Vec<Vec<u8>>, telling: Telling) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()?;
-        let (net, inbound) = runtime.block_on(Net::start(config(network, [seed; 32])?))?;
-        let address = runtime.block_on(net.listen_addrs());
+        let ground = Ground::new(1)?;
+        let (net, inbound) = ground.block_on(Net::start(config(network, [seed; 32])?))?;
+        let address = ground.block_on(net.listen_addrs());
         let address = address.first().context("an address")?.to_string();
         let counts = Arc::new(Counts::default());
         let named = records
@@ -89,9 +89,9 @@ impl Teller {
             of_dataset: records,
             counts: Arc::clone(&counts),
         };
-        runtime.spawn(run(inbound, Arc::new(told)));
+        ground.spawn(run(inbound, Arc::new(told)));
         Ok(Self {
-            runtime: Some(runtime),
+            ground,
             net,
             address,
             counts,
@@ -99,8 +99,7 @@ impl Teller {
     }
 
     fn block_on<T>(&self, what: &str, future: impl Future<Output = Result<T>>) -> Result<T> {
-        let runtime = self.runtime.as_ref().context("it runs")?;
-        runtime
+        self.ground
             .block_on(async { timeout(PATIENCE, future).await })
             .with_context(|| format!("{what}: not within {} s", PATIENCE.as_secs()))?
     }
@@ -184,27 +183,6 @@ impl Teller {
             Ok(())
         })
     }
-}
-
-impl Drop for Teller {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(Duration::from_secs(1));
-        }
-    }
-}
-
-pub(super) fn config(network: &str, keypair_seed: [u8; 32]) -> Result<NetConfig> {
-    Ok(NetConfig {
-        keypair_seed,
-        network: network.to_owned(),
-        listen: vec!["/ip4/127.0.0.1/tcp/0".parse()?],
-        bootstrap: Vec::new(),
-        dht: false,
-        dht_server: false,
-        mdns: false,
-        validate_head: Arc::new(|_, _| None),
-    })
 }
 
 async fn run(mut inbound: Inbound, told: Arc<Told>) {

@@ -1,9 +1,7 @@
-use std::sync::Arc;
-
 use anyhow::{Context, Result, ensure};
 use bao_tree::{BaoTree, BlockSize, ChunkRanges, io::sync::decode_ranges};
 use futures::{AsyncReadExt, AsyncWriteExt};
-use opendag_node::net::{Net, NetConfig, Stream, StreamProtocol};
+use opendag_node::net::{Net, Stream, StreamProtocol};
 use opendag_protocol::{
     Hash,
     limits::FRAME_BYTES_MAX,
@@ -19,16 +17,7 @@ use super::*;
 const NETWORK: &str = "hostile-self-test";
 
 async fn client() -> Result<Net> {
-    let config = NetConfig {
-        keypair_seed: [77; 32],
-        network: NETWORK.to_owned(),
-        listen: vec!["/ip4/127.0.0.1/tcp/0".parse()?],
-        bootstrap: Vec::new(),
-        dht: false,
-        dht_server: false,
-        mdns: false,
-        validate_head: Arc::new(|_, _| None),
-    };
+    let config = ground::config(NETWORK, [77; 32])?;
     Ok(Net::start(config).await?.0)
 }
 
