@@ -191,5 +191,8 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
 }
 
 mod denylists;
+mod ids;
+mod links;
+mod records;
 mod reviews;
 mod vectors;

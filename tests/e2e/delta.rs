@@ -6,14 +6,14 @@ use anyhow::{Context, Result, ensure};
 use opendag_tests::{
     MIB, Node, World,
     hostile::{Author, Conduct, Files, Library, Peer, Version},
-    world::{COMMAND_TIME_MAX, number, text},
+    world::{number, text},
 };
 use serde_json::Value;
 
 use crate::common::{ensure_equal, world};
 
 /// Lines as in JSONL, from row `first` on.
-fn rows(first: u64, count: u64) -> Vec<u8> {
+pub(crate) fn rows(first: u64, count: u64) -> Vec<u8> {
     let row = |id: u64| {
         let value = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         format!(
@@ -26,11 +26,11 @@ fn rows(first: u64, count: u64) -> Vec<u8> {
         .collect()
 }
 
-fn files<const N: usize>(list: [(&str, Vec<u8>); N]) -> Files {
+pub(crate) fn files<const N: usize>(list: [(&str, Vec<u8>); N]) -> Files {
     list.map(|(path, bytes)| (path.to_owned(), bytes)).into()
 }
 
-fn write(files: &Files, folder: &Path) -> Result<()> {
+pub(crate) fn write(files: &Files, folder: &Path) -> Result<()> {
     for (path, bytes) in files {
         let file = folder.join(path);
         if let Some(parent) = file.parent() {
@@ -42,15 +42,20 @@ fn write(files: &Files, folder: &Path) -> Result<()> {
 }
 
 /// Two versions by hand: the second has chunk maps. `described` is what the maps say, if they lie.
-struct Scene {
-    world: World,
-    old: Version,
-    new: Version,
+pub(crate) struct Scene {
+    pub(crate) world: World,
+    pub(crate) old: Version,
+    pub(crate) new: Version,
     files: Files,
 }
 
 impl Scene {
-    fn new(seed: u8, old: &Files, new: &Files, described: Option<&Files>) -> Result<Self> {
+    pub(crate) fn new(
+        seed: u8,
+        old: &Files,
+        new: &Files,
+        described: Option<&Files>,
+    ) -> Result<Self> {
         let world = world()?;
         let author = Author::new(seed, "versions")?;
         let old = author.mapped(0, None, old, old)?;
@@ -64,7 +69,7 @@ impl Scene {
         })
     }
 
-    fn peer(&self, seed: u8, version: &Version, conduct: Conduct) -> Result<Peer> {
+    pub(crate) fn peer(&self, seed: u8, version: &Version, conduct: Conduct) -> Result<Peer> {
         Peer::start(
             self.world.network(),
             seed,
@@ -74,13 +79,13 @@ impl Scene {
     }
 
     /// An honest peer that gives no shard before `first` was asked for one.
-    fn peer_after(&self, first: &Peer, seed: u8, version: &Version) -> Result<Peer> {
+    pub(crate) fn peer_after(&self, first: &Peer, seed: u8, version: &Version) -> Result<Peer> {
         let library = Library::from(version.clone()).after(first);
         Peer::start(self.world.network(), seed, library, Conduct::Honest)
     }
 
     /// A node that has the old version in the folder `old`.
-    fn node(&self) -> Result<Node> {
+    pub(crate) fn node(&self) -> Result<Node> {
         let node = self.world.node("fetcher");
         let peer = self.peer(100, &self.old, Conduct::Honest)?;
         let old = self.world.path("old");
@@ -91,7 +96,7 @@ impl Scene {
     }
 
     /// Fetches the new version and compares all of it.
-    fn fetch_new(&self, node: &Node, output: &str, options: &[&str]) -> Result<Value> {
+    pub(crate) fn fetch_new(&self, node: &Node, output: &str, options: &[&str]) -> Result<Value> {
         let output = self.world.path(output);
         let fetched = node
             .fetch(&self.new.manifest.to_string(), &output, options)?
@@ -183,7 +188,7 @@ fn only_appended_edited_and_inserted_rows_of_a_large_file_are_received() -> Resu
 }
 
 /// `count` small files of rows.
-fn small_files(count: u64) -> Files {
+pub(crate) fn small_files(count: u64) -> Files {
     let file = |at: u64| {
         let content = rows(at * 1000, 30 + at % 7 * 60);
         (format!("d{}/f{at:04}.txt", at / 40), content)
@@ -417,7 +422,7 @@ fn a_first_fetch_receives_no_maps() -> Result<()> {
 }
 
 /// A large file of which every tenth row changes its value, and small files that change a little.
-fn scattered() -> (Files, Files) {
+pub(crate) fn scattered() -> (Files, Files) {
     let old = rows(0, 60_000);
     let mut new = old.clone();
     // A megabyte changes in runs of 20 KB.
@@ -439,166 +444,4 @@ fn scattered() -> (Files, Files) {
         files
     };
     (with(small, old), with(changed, new))
-}
-
-#[test]
-fn p5_a_liar_that_sends_wrong_spans_is_found_out_beside_an_honest_seed() -> Result<()> {
-    let (old, new) = scattered();
-    for (seed, conduct) in [
-        (11, Conduct::WrongFirst),
-        (12, Conduct::WrongLast),
-        (13, Conduct::SwappedRanges),
-        (14, Conduct::Nothing),
-        (15, Conduct::StallsNearTheEnd),
-    ] {
-        let scene = Scene::new(seed, &old, &new, None)?;
-        let node = scene.node()?;
-        let liar = scene.peer(200, &scene.new, conduct)?;
-        // Else it could have given all before the liar is connected.
-        let honest = scene.peer_after(&liar, 101, &scene.new)?;
-        let peers = ["--peer", liar.address(), "--peer", honest.address()];
-        let fetched = scene.fetch_new(&node, "new", &peers)?;
-        ensure!(
-            liar.counts().asked() > 0,
-            "{conduct:?}: the liar was never asked"
-        );
-        let (bytes, reused) = (
-            number(&fetched, "bytes")?,
-            number(&fetched, "reused_bytes")?,
-        );
-        ensure!(reused > bytes / 2, "{conduct:?}: {fetched}");
-        ensure!(
-            number(&fetched, "received_bytes")? < bytes * 2 / 3,
-            "{conduct:?}: {fetched}"
-        );
-    }
-    Ok(())
-}
-
-#[test]
-fn p2_a_chunk_map_that_lies_costs_time_only() -> Result<()> {
-    let (old, new) = scattered();
-    // The maps say that the files have other bytes: those of the old version as far as these go, or some that nobody
-    // has.
-    let as_before = |new: &Files| -> Files {
-        let was = |(path, content): (&String, &Vec<u8>)| {
-            let mut bytes = old.get(path).cloned().unwrap_or_default();
-            bytes.resize(content.len(), b'?');
-            (path.clone(), bytes)
-        };
-        new.iter().map(was).collect()
-    };
-    let unknown = |new: &Files| -> Files {
-        let lie = |(path, content): (&String, &Vec<u8>)| {
-            let mut bytes = content.clone();
-            for byte in bytes.iter_mut().step_by(9000) {
-                *byte ^= 1;
-            }
-            (path.clone(), bytes)
-        };
-        new.iter().map(lie).collect()
-    };
-    for (seed, described) in [(21, as_before(&new)), (22, unknown(&new))] {
-        let scene = Scene::new(seed, &old, &new, Some(&described))?;
-        let node = scene.node()?;
-        let one = scene.peer(101, &scene.new, Conduct::Honest)?;
-        let two = scene.peer(102, &scene.new, Conduct::Honest)?;
-        let peers = ["--peer", one.address(), "--peer", two.address()];
-        let fetched = scene.fetch_new(&node, "new", &peers)?;
-        let bytes = number(&fetched, "bytes")?;
-        let received = number(&fetched, "received_bytes")?;
-        // All that is lied about comes as a whole in the end.
-        ensure!(
-            received > bytes * 9 / 10 && received < bytes * 2,
-            "{fetched}"
-        );
-    }
-    Ok(())
-}
-
-#[test]
-fn peers_that_do_not_know_spans_give_files_whole() -> Result<()> {
-    let (old, new) = scattered();
-    let scene = Scene::new(31, &old, &new, None)?;
-    let node = scene.node()?;
-    let seed = scene.peer(101, &scene.new, Conduct::WithoutSpans)?;
-    let fetched = scene.fetch_new(&node, "new", &["--peer", seed.address()])?;
-    let seconds = fetched["seconds"].as_f64().context("seconds")?;
-    // Five seconds were waited once; a busy machine has some to spare.
-    ensure!(seconds < 4.5, "{fetched}");
-    let bytes = number(&fetched, "bytes")?;
-    ensure!(
-        number(&fetched, "received_bytes")? > bytes * 9 / 10,
-        "{fetched}"
-    );
-    Ok(())
-}
-
-#[test]
-fn p2_an_older_version_that_was_changed_on_disk_does_no_harm() -> Result<()> {
-    let (old, new) = scattered();
-    let scene = Scene::new(41, &old, &new, None)?;
-    let node = scene.node()?;
-    let large = scene.world.path("old/large.jsonl");
-    let mut bytes = fs::read(&large)?;
-    let middle = bytes.len() / 2;
-    bytes.drain(middle..middle + 300_000);
-    bytes[1000..2000].fill(b'~');
-    fs::write(&large, bytes)?;
-    for path in old.keys().filter(|path| path.starts_with("d0/f000")) {
-        fs::remove_file(scene.world.path("old").join(path))?;
-    }
-    let seed = scene.peer(101, &scene.new, Conduct::Honest)?;
-    let fetched = scene.fetch_new(&node, "new", &["--peer", seed.address()])?;
-    let (bytes, reused) = (
-        number(&fetched, "bytes")?,
-        number(&fetched, "reused_bytes")?,
-    );
-    ensure!(reused > bytes / 3, "what is left of it helps: {fetched}");
-    Ok(())
-}
-
-#[test]
-fn p4_a_delta_that_was_killed_goes_on_where_it_was() -> Result<()> {
-    let world = world()?;
-    let (source, output) = (world.path("source"), world.path("fetched"));
-    let old = rows(0, 200_000);
-    let size = u64::try_from(old.len())?;
-    write(&files([("rows.jsonl", old.clone())]), &source)?;
-    let publisher = world.node("publisher");
-    let seed = publisher.daemon::<&str>([])?;
-    let link = text(&publisher.publish(&source, "data")?, "dataset")?;
-    let node = world.node("fetcher");
-    node.fetch(&link, &output, &["--peer", seed.address()?])?
-        .ok()?;
-    seed.stop()?;
-
-    // As much again is appended, slowly to be had.
-    let new = [old, rows(200_000, 200_000)].concat();
-    write(&files([("rows.jsonl", new)]), &source)?;
-    let seed = publisher.daemon(["--upload-limit", "1500kB"])?;
-    publisher.publish(&source, "data")?;
-    let peer = ["--peer", seed.address()?];
-    let mut fetch = node.start_fetch(&link, &output, &peer)?;
-    fetch.wait_for("a half", COMMAND_TIME_MAX, |event| {
-        event["phase"] == "fetch" && event["received_bytes"].as_u64() > Some(size / 2)
-    })?;
-    let first = fetch.kill()?.received_bytes();
-    ensure!(
-        fs::metadata(output.join("rows.jsonl"))?.len() == size,
-        "half a file has its final name"
-    );
-    seed.stop()?;
-    let seed = publisher.daemon::<&str>([])?;
-    let peer = ["--peer", seed.address()?];
-    let last = node.fetch(&link, &output, &peer)?.ok()?.event("fetched")?;
-    let received = number(&last, "received_bytes")?;
-    ensure_equal(&source, &output)?;
-    // What was in flight, the chunk at the seam, and the map once more.
-    ensure!(
-        received + first <= size + size / 5,
-        "{first} and {received} of {size}"
-    );
-    ensure!(received <= size * 3 / 4, "{first} and {received} of {size}");
-    Ok(())
 }

@@ -17,7 +17,8 @@ use opendag_tests::{
 
 use crate::{
     common::world,
-    gateway::{get, header, texts},
+    gateway::{get, header},
+    gateway_s3::texts,
 };
 
 /// Answers to a flood come at least this fast on a slow machine.

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::{
     common::{Swarm, ensure_equal, ensure_says, world},
-    gateway::{gateway, get, header, json, texts},
+    gateway::{gateway, get, header, json},
+    gateway_s3::texts,
 };
 
 /// The public key with which a node publishes.

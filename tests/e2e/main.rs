@@ -23,6 +23,7 @@ mod crash_points;
 mod croissant;
 #[cfg(test)]
 mod delta;
+mod delta_faults;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
@@ -47,6 +48,7 @@ mod gateway;
 mod gateway_abuse;
 #[cfg(test)]
 mod gateway_names;
+mod gateway_s3;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
