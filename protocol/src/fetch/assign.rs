@@ -1,6 +1,6 @@
 //! Who is asked for what, whenever there is room.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     Fetch, Output, PeerKey, Timer,
@@ -48,13 +48,13 @@ impl Fetch {
                 break;
             };
             let (limit, free) = (self.peers.budget(class), self.peers.budget(Class::Fast));
-            let plan = if limit < aim {
+            let plan = if limit < aim && !self.shards.is_all_asked() {
                 Plan::TooLarge
             } else {
                 self.plan(peer, aim, limit)
             };
             match plan {
-                Plan::Ask(parts) => self.send(now, peer, &parts, None),
+                Plan::Ask(parts) => self.send(now, peer, &parts, BTreeSet::new()),
                 Plan::Nothing => self.peers.set_idle(peer),
                 Plan::TooLarge if limit < free => slow_is_open = false,
                 Plan::TooLarge => break,

@@ -1,15 +1,17 @@
-//! Near the end: what a slow peer still owes is asked of an idle one as well.
+//! What a slow peer still owes is asked of idle ones as well, and who said nothing makes room for who was not asked.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{Fetch, PeerKey, RequestId, Timer, peers::Peer, requests::Request, shards::Slot};
 use crate::{time::Time, wire::GroupRange};
 
 /// How often it is looked at.
 const TICK: Duration = Duration::from_millis(250);
-/// A peer that sent nothing for so long counts as stalled here, before it times out. Longer than
+/// A peer that sent nothing for so long counts as quiet here, before it times out. Longer than
 /// this node's own disk usually keeps all waiting.
 const QUIET: Duration = Duration::from_millis(2500);
+/// Peers that are asked for the same at once: of what they send one copy is of use.
+const RIVALS_MAX: usize = 16;
 /// What asking twice must save.
 const GAIN_MIN: Duration = Duration::from_millis(500);
 /// Idle peers that are looked at each time in all: the others have their turn later.
@@ -17,13 +19,24 @@ const LOOKS_MAX: usize = 4096;
 /// What an unproven peer is expected to need.
 const UNPROVEN: Duration = Duration::from_secs(2);
 
+/// A request that is late.
+struct Late {
+    id: RequestId,
+    /// How long it will still take.
+    expected: Duration,
+    /// Its rivals, all of them quiet.
+    given_up: Vec<RequestId>,
+    /// As many others are to be asked.
+    more: usize,
+}
+
 impl Fetch {
-    /// Sets the timer if a peer has nothing else to do while requests are in flight.
+    /// Sets the timer if a peer has nothing else to do, or no room to begin, while requests are in flight.
     pub(super) fn watch_endgame(&mut self, now: Time) {
-        if self.endgame_at.is_some() || !self.peers.has_idle() {
+        if self.endgame_at.is_some() || !(self.peers.has_idle() || self.peers.untried() > 0) {
             return;
         }
-        // Those with a double too: if both peers go quiet, a third is to be asked.
+        // Those with rivals too: if all of them go quiet, more are to be asked.
         let mut requests = self.requests.values();
         if requests.any(|request| !request.left.is_empty()) {
             self.endgame_at = Some(now + TICK);
@@ -31,44 +44,75 @@ impl Fetch {
         }
     }
 
-    /// Asks idle peers for what others are late with.
+    /// Asks others for what is late.
     pub(super) fn endgame(&mut self, now: Time) {
         self.endgame_at = None;
-        self.give_up_quiet_twins(now);
-        let late: Vec<(RequestId, Duration)> = self
+        self.give_up_unproven(now);
+        let late: Vec<Late> = self
             .requests
             .iter()
-            .filter(|(_, request)| request.twin.is_none() && !request.left.is_empty())
-            .filter_map(|(id, request)| Some((*id, self.expected(now, request)?)))
-            .filter(|(_, expected)| *expected > GAIN_MIN)
+            .filter_map(|(id, request)| self.late(now, *id, request))
             .collect();
         let looks = LOOKS_MAX / late.len().max(1);
-        for (id, expected) in late {
-            self.ask_twice(now, id, expected, looks);
+        for late in late {
+            for rival in late.given_up {
+                self.request_timer(now, rival);
+            }
+            for _ in 0..late.more {
+                if !self.ask_twice(now, late.id, late.expected, looks) {
+                    break;
+                }
+            }
         }
     }
 
-    /// Drops the second of two requests for the same if both peers went quiet, so that a third peer
-    /// can be asked.
-    fn give_up_quiet_twins(&mut self, now: Time) {
-        let is_quiet = |id: &RequestId| {
-            let request = self.requests.get(id);
-            request.and_then(|request| self.expected(now, request)) == Some(Duration::MAX)
-        };
-        let seconds: Vec<RequestId> = self
-            .requests
-            .iter()
-            .filter(|(id, request)| {
-                request
-                    .twin
-                    .is_some_and(|twin| twin < **id && is_quiet(&twin))
-            })
-            .map(|(id, _)| *id)
-            .filter(is_quiet)
-            .collect();
-        for id in seconds {
-            self.request_timer(now, id);
+    /// Many ids of one liar that say nothing must not be waited for in turn: while peers that were never asked find no
+    /// room, those that were asked once and are quiet make it. Next time they get all the patience there is.
+    fn give_up_unproven(&mut self, now: Time) {
+        if self.shards.is_all_asked() {
+            return;
         }
+        let unproven = |request: &&Request| {
+            let peer = self.peers.get(request.peer);
+            peer.is_some_and(|peer| !peer.is_proven() && peer.failures() == 0)
+                && self.is_quiet(now, request)
+        };
+        let quiet: BTreeSet<PeerKey> = self
+            .requests
+            .values()
+            .filter(unproven)
+            .map(|request| request.peer)
+            .take(self.peers.untried())
+            .collect();
+        for peer in quiet {
+            self.silent(now, peer);
+        }
+    }
+
+    /// What is to be done about a request that is late. Of rivals the oldest stands for all.
+    fn late(&self, now: Time, id: RequestId, request: &Request) -> Option<Late> {
+        let is_oldest = request.rivals.first().is_none_or(|rival| id < *rival);
+        if request.left.is_empty() || !is_oldest {
+            return None;
+        }
+        let expected = self.expected(now, request)?;
+        let mut rivals = request.rivals.iter().filter_map(|id| self.requests.get(id));
+        let all_quiet = rivals.all(|rival| self.is_quiet(now, rival));
+        if expected <= GAIN_MIN || !all_quiet {
+            return None;
+        }
+        // Twice as many each time: so the one that answers is found soon among however many that do not.
+        let rivals = request.rivals.len();
+        Some(Late {
+            id,
+            expected,
+            given_up: request.rivals.iter().copied().collect(),
+            more: (2 * rivals).clamp(1, RIVALS_MAX - 1),
+        })
+    }
+
+    fn is_quiet(&self, now: Time, request: &Request) -> bool {
+        self.expected(now, request) == Some(Duration::MAX)
     }
 
     /// How long a request will still take; `Duration::MAX` if its peer went quiet.
@@ -87,44 +131,51 @@ impl Fetch {
     }
 
     /// Asks the best idle peer for what a request still has to bring, if that saves time.
-    fn ask_twice(&mut self, now: Time, id: RequestId, expected: Duration, looks: usize) {
+    fn ask_twice(&mut self, now: Time, id: RequestId, expected: Duration, looks: usize) -> bool {
         let candidates = self.peers.turn(looks);
         let Some(request) = self.requests.get(&id) else {
-            return;
+            return false;
+        };
+        let is_asked = |key: PeerKey| {
+            let mut rivals = request.rivals.iter().filter_map(|id| self.requests.get(id));
+            request.peer == key || rivals.any(|rival| rival.peer == key)
         };
         let free = self.peers.budget(super::peers::Class::Fast);
         let best = candidates
             .iter()
             .filter_map(|key| Some((*key, self.peers.get(*key)?)))
-            .filter(|(key, peer)| *key != request.peer && peer.resting_until().is_none())
+            .filter(|(key, peer)| peer.resting_until().is_none() && !is_asked(*key))
             .filter_map(|(key, peer)| {
                 let (parts, bytes) = self.held_parts(peer, request);
                 let span = peer.expected(bytes).unwrap_or(UNPROVEN);
                 (!parts.is_empty() && bytes <= free)
-                    .then_some(((peer.failures(), span, key), parts))
+                    .then_some(((peer.failures(), !peer.is_proven(), span, key), parts))
             })
             .min_by_key(|(rank, _)| *rank);
-        let Some(((_, span, key), parts)) = best else {
-            return;
+        let Some(((_, _, span, key), parts)) = best else {
+            return false;
         };
-        if expected > span.saturating_mul(2).saturating_add(GAIN_MIN) {
-            self.twin(now, id, key, &parts);
+        let saves_time = expected > span.saturating_mul(2).saturating_add(GAIN_MIN);
+        if saves_time {
+            self.ask_rival(now, id, key, &parts);
         }
+        saves_time
     }
 
     /// Asks a peer for what another request, or a part of it, is late with.
-    pub(super) fn twin(
+    pub(super) fn ask_rival(
         &mut self,
         now: Time,
         id: RequestId,
         key: PeerKey,
         parts: &[(Slot, GroupRange)],
     ) {
-        let twin = RequestId(self.requests_made);
-        if let Some(request) = self.requests.get_mut(&id) {
-            request.twin = Some(twin);
-        }
-        self.send(now, key, parts, Some(id));
+        let request = self.requests.get(&id);
+        let mut rivals = request
+            .map(|request| request.rivals.clone())
+            .unwrap_or_default();
+        rivals.insert(id);
+        self.send(now, key, parts, rivals);
     }
 
     /// What of a request's rest a peer claims, and its bytes.

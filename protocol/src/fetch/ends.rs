@@ -1,10 +1,17 @@
 //! How requests end: in good and bad ways, by time-outs, and with their peers.
 
+use std::collections::BTreeSet;
+
 use super::{
     CancelCause, End, Fetch, Output, PeerKey, RequestId, Timer, peers::Peer, requests::Left,
     shards::Slot,
 };
-use crate::{score::Offence, table::ShardIndex, time::Time, wire::GroupRange};
+use crate::{
+    score::Offence,
+    table::ShardIndex,
+    time::Time,
+    wire::{GroupRange, GroupRanges},
+};
 
 impl Fetch {
     /// The peer does not hold what it claimed.
@@ -12,13 +19,13 @@ impl Fetch {
         let Some((slot, request)) = self.shards.slot_of(shard).zip(self.requests.get(&id)) else {
             return;
         };
-        let (peer, twin) = (request.peer, request.twin);
+        let peer = request.peer;
         if !request.left.contains_key(&slot) {
             return;
         }
         self.peers.deny(peer, slot, &mut self.shards);
         self.peers.change(peer, |peer| peer.progress_at = now);
-        self.drop_slot(id, slot, twin);
+        self.drop_slot(id, slot);
     }
 
     /// A request ended.
@@ -55,12 +62,17 @@ impl Fetch {
         self.peers.change(key, |peer| peer.timer = None);
         self.peers.rested(now, key);
         if self.stalls_at(key).is_some_and(|at| at <= now) {
-            for id in self.requests_of(key) {
-                self.cancel(id, CancelCause::Timeout);
-            }
-            self.time_out(now, key);
+            self.silent(now, key);
         }
         self.arm(key);
+    }
+
+    /// A peer loses its requests for having said nothing.
+    pub(super) fn silent(&mut self, now: Time, key: PeerKey) {
+        for id in self.requests_of(key) {
+            self.cancel(id, CancelCause::Timeout);
+        }
+        self.time_out(now, key);
     }
 
     /// When the peer has stalled unless something comes; `None` if nothing is asked of it.
@@ -181,12 +193,14 @@ impl Fetch {
                 peer.pace.idle();
             }
         });
-        if let Some(twin) = request.twin.and_then(|twin| self.requests.get_mut(&twin)) {
-            twin.twin = None;
+        for rival in &request.rivals {
+            if let Some(rival) = self.requests.get_mut(rival) {
+                rival.rivals.remove(&id);
+            }
         }
         let mut wanted = Vec::new();
         for (slot, left) in &request.left {
-            if self.release(*slot, left, request.twin) {
+            if self.release(*slot, left, &request.rivals) {
                 wanted.push(*slot);
             }
         }
@@ -194,7 +208,7 @@ impl Fetch {
     }
 
     /// Takes a shard out of a request that goes on.
-    fn drop_slot(&mut self, id: RequestId, slot: Slot, twin: Option<RequestId>) {
+    fn drop_slot(&mut self, id: RequestId, slot: Slot) {
         let size = self.shards.size(slot);
         let Some(request) = self.requests.get_mut(&id) else {
             return;
@@ -204,25 +218,28 @@ impl Fetch {
         };
         let bytes = left.groups.len_bytes(size);
         request.left_bytes -= bytes;
-        self.peers
-            .change(request.peer, |peer| peer.in_flight -= bytes);
-        if self.release(slot, &left, twin) {
+        let (peer, rivals) = (request.peer, request.rivals.clone());
+        self.peers.change(peer, |peer| peer.in_flight -= bytes);
+        if self.release(slot, &left, &rivals) {
             self.peers.wake(&[slot], &mut self.steps);
         }
     }
 
-    /// What will not come is wanted again, unless the twin brings it. Is any of it?
-    fn release(&mut self, slot: Slot, left: &Left, twin: Option<RequestId>) -> bool {
+    /// What will not come is wanted again, unless a rival brings it. Is any of it?
+    fn release(&mut self, slot: Slot, left: &Left, rivals: &BTreeSet<RequestId>) -> bool {
         if self.shards.is_small(slot) {
             self.wasted_bytes = self.wasted_bytes.saturating_add(left.waiting);
         }
-        let twin = twin.and_then(|twin| self.requests.get(&twin));
-        let coming = twin
-            .and_then(|twin| twin.left.get(&slot))
-            .map(|left| &left.groups);
+        let mut coming = GroupRanges::new();
+        for rival in rivals {
+            let rival = self.requests.get(rival);
+            if let Some(left) = rival.and_then(|rival| rival.left.get(&slot)) {
+                coming.insert_all(&left.groups);
+            }
+        }
         let mut released = false;
         for range in left.groups.iter() {
-            released |= self.shards.release(slot, range, coming);
+            released |= self.shards.release(slot, range, &coming);
         }
         released
     }

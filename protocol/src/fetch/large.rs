@@ -185,11 +185,11 @@ impl Large {
     }
 
     /// Groups are wanted again, except in pieces that are whole or that `coming` brings.
-    pub(super) fn release(&mut self, groups: GroupRange, coming: Option<&GroupRanges>) -> bool {
+    pub(super) fn release(&mut self, groups: GroupRange, coming: &GroupRanges) -> bool {
         let mut released = false;
         for piece in self.pieces_of(groups) {
             let range = self.groups_of(piece);
-            let elsewhere = coming.is_some_and(|coming| overlaps(coming, range));
+            let elsewhere = overlaps(coming, range);
             if !elsewhere && !self.have.contains_all(range) && self.is_demanded(range) {
                 released |= self.wanted.insert(piece);
             }

@@ -16,8 +16,8 @@ use crate::time::Time;
 mod idle;
 mod peer;
 
-use peer::Rank;
 pub(super) use peer::{Class, Peer};
+use peer::{Counted, Rank};
 
 /// How long a peer rests after a failure; twice as long after each further one in a row.
 const REST_FIRST: Duration = Duration::from_millis(500);
@@ -38,7 +38,7 @@ struct Past {
 
 /// The peers of a fetch.
 ///
-/// Invariants: `in_flight` and `slow_in_flight` are sums over the peers; a peer is listed as ready
+/// Invariants: `in_flight`, `slow_in_flight` and `untried` are sums over the peers; a peer is listed as ready
 /// exactly if it may be asked, is not idle, and has room for another request.
 #[derive(Debug)]
 pub(super) struct Peers {
@@ -54,6 +54,7 @@ pub(super) struct Peers {
     in_flight: u64,
     slow_in_flight: u64,
     active: u64,
+    untried: usize,
     complete: usize,
     first_window: u64,
     in_flight_max: u64,
@@ -74,6 +75,7 @@ impl Peers {
             in_flight: 0,
             slow_in_flight: 0,
             active: 0,
+            untried: 0,
             complete: 0,
             first_window: config.first_window_bytes,
             in_flight_max: config.in_flight_bytes_max,
@@ -97,6 +99,11 @@ impl Peers {
     /// Peers that owe something.
     pub(super) const fn active(&self) -> u64 {
         self.active
+    }
+
+    /// Peers that are ready and were never asked: there was no room.
+    pub(super) const fn untried(&self) -> usize {
+        self.untried
     }
 
     /// Peers that hold the whole version, by their own word.
@@ -282,25 +289,31 @@ impl Peers {
             return;
         };
         let class = peer.class();
-        let (old_class, old) = std::mem::replace(&mut peer.counted, (class, peer.in_flight));
-        self.in_flight = self.in_flight - old + peer.in_flight;
-        self.active = self.active - u64::from(old > 0) + u64::from(peer.in_flight > 0);
-        if old_class == Class::Slow {
-            self.slow_in_flight -= old;
+        let ready = !peer.idle
+            && peer.resting_until.is_none()
+            && !peer.claims.is_empty()
+            && peer.requests.len() < self.requests_max
+            && peer.has_room(self.request_max);
+        let counted = Counted {
+            class,
+            in_flight: peer.in_flight,
+            untried: ready && peer.requests.is_empty() && !peer.is_proven() && peer.failures == 0,
+        };
+        let old = std::mem::replace(&mut peer.counted, counted);
+        self.in_flight = self.in_flight - old.in_flight + counted.in_flight;
+        self.active = self.active - u64::from(old.in_flight > 0) + u64::from(counted.in_flight > 0);
+        self.untried = self.untried - usize::from(old.untried) + usize::from(counted.untried);
+        if old.class == Class::Slow {
+            self.slow_in_flight -= old.in_flight;
         }
         if class == Class::Slow {
-            self.slow_in_flight += peer.in_flight;
+            self.slow_in_flight += counted.in_flight;
         }
         if peer.idle {
             self.idle.insert(key);
         } else {
             self.idle.remove(&key);
         }
-        let ready = !peer.idle
-            && peer.resting_until.is_none()
-            && !peer.claims.is_empty()
-            && peer.requests.len() < self.requests_max
-            && peer.has_room(self.request_max);
         let listed = ready.then_some((class, (peer.failures, peer.bytes.verified, key)));
         let old = std::mem::replace(&mut peer.listed, listed);
         if old == listed {

@@ -84,7 +84,7 @@ impl Fetch {
             let asked: Vec<RequestId> = self
                 .requests
                 .iter()
-                .filter(|(_, request)| request.twin.is_none() && brings(request, slot, &waits))
+                .filter(|(_, request)| request.rivals.is_empty() && brings(request, slot, &waits))
                 .map(|(id, _)| *id)
                 .collect();
             for id in asked {
@@ -131,7 +131,7 @@ impl Fetch {
             && expected > span.saturating_mul(2).saturating_add(GAIN_MIN)
         {
             let parts: Vec<_> = groups.iter().map(|range| (slot, range)).collect();
-            self.twin(now, id, key, &parts);
+            self.ask_rival(now, id, key, &parts);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Requests in flight: how they are made, and what they bring.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{Fetch, Item, Output, PeerKey, RequestId, Timer, shards::Slot};
 use crate::{
@@ -25,8 +28,8 @@ pub(super) struct Request {
     answered: bool,
     /// Did anything come that was of use?
     pub(super) useful: bool,
-    /// Another request for the same, of another peer.
-    pub(super) twin: Option<RequestId>,
+    /// Other requests for some of the same, each of another peer; all of them name each other.
+    pub(super) rivals: BTreeSet<RequestId>,
 }
 
 /// What a request still has to bring of one shard.
@@ -72,13 +75,13 @@ impl Request {
 }
 
 impl Fetch {
-    /// Sends a request. The ranges are not open and not empty.
+    /// Sends a request, beside its rivals. The ranges are not open and not empty.
     pub(super) fn send(
         &mut self,
         now: Time,
         key: PeerKey,
         parts: &[(Slot, GroupRange)],
-        twin: Option<RequestId>,
+        rivals: BTreeSet<RequestId>,
     ) {
         let id = RequestId(self.requests_made);
         self.requests_made += 1;
@@ -103,6 +106,11 @@ impl Fetch {
         });
         self.timers.insert((deadline, Timer::Request(id)));
         self.arm(key);
+        for rival in &rivals {
+            if let Some(rival) = self.requests.get_mut(rival) {
+                rival.rivals.insert(id);
+            }
+        }
         let (peer, sent_at) = (key, now);
         let (answered, useful) = (false, false);
         let request = Request {
@@ -113,7 +121,7 @@ impl Fetch {
             deadline,
             answered,
             useful,
-            twin,
+            rivals,
         };
         self.requests.insert(id, request);
         let items = parts.iter().map(|(slot, groups)| Item {
@@ -180,7 +188,8 @@ impl Fetch {
         request.left_bytes -= arrival.came_bytes;
         request.useful |= new > 0;
         let first = !std::mem::replace(&mut request.answered, true);
-        let (peer, twin, delay) = (request.peer, request.twin, now.since(request.sent_at));
+        let (peer, delay) = (request.peer, now.since(request.sent_at));
+        let rivals = request.rivals.clone();
         let forgiven = arrival.came_bytes > 0 && self.peers.forgive(peer);
         self.peers.change(peer, |peer| {
             peer.in_flight -= arrival.came_bytes;
@@ -198,8 +207,8 @@ impl Fetch {
             // Patience is shorter again: look sooner than planned.
             self.arm(peer);
         }
-        if let Some(twin) = twin {
-            self.supersede(twin);
+        for rival in rivals {
+            self.supersede(rival);
         }
     }
 

@@ -236,10 +236,10 @@ impl Shard {
 
     /// What was asked for will not come: it is wanted again, except what is here or what another
     /// request still brings (`coming`). Is anything wanted again?
-    pub(super) fn release(&mut self, groups: GroupRange, coming: Option<&GroupRanges>) -> bool {
+    pub(super) fn release(&mut self, groups: GroupRange, coming: &GroupRanges) -> bool {
         match &mut self.state {
             State::Small(phase) => {
-                let released = *phase == Phase::Asked && coming.is_none_or(GroupRanges::is_empty);
+                let released = *phase == Phase::Asked && coming.is_empty();
                 if released {
                     *phase = Phase::Wanted;
                 }

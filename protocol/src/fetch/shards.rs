@@ -299,12 +299,7 @@ impl Shards {
     }
 
     /// As [`Shard::release`].
-    pub(super) fn release(
-        &mut self,
-        slot: Slot,
-        groups: GroupRange,
-        coming: Option<&GroupRanges>,
-    ) -> bool {
+    pub(super) fn release(&mut self, slot: Slot, groups: GroupRange, coming: &GroupRanges) -> bool {
         self.change(slot, |shard| shard.release(groups, coming))
             .unwrap_or(false)
     }

@@ -31,7 +31,7 @@ pub(in crate::fetch) struct Peer {
     /// Its entry among the ready.
     pub(super) listed: Option<(Class, Rank)>,
     /// What of it is in the sums.
-    pub(super) counted: (Class, u64),
+    pub(super) counted: Counted,
 }
 
 /// Slow peers, and those that have shown nothing yet, share a part of the budget, so that however
@@ -40,6 +40,15 @@ pub(in crate::fetch) struct Peer {
 pub(in crate::fetch) enum Class {
     Slow,
     Fast,
+}
+
+/// What of a peer is in the sums.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counted {
+    pub(super) class: Class,
+    pub(super) in_flight: u64,
+    /// Is it ready and was never asked?
+    pub(super) untried: bool,
 }
 
 /// Who goes first: fewer failures in a row, then fewer bytes given, so that equal peers give equal
@@ -61,7 +70,11 @@ impl Peer {
             resting_until: None,
             idle: false,
             listed: None,
-            counted: (Class::Slow, 0),
+            counted: Counted {
+                class: Class::Slow,
+                in_flight: 0,
+                untried: false,
+            },
         }
     }
 
@@ -74,6 +87,11 @@ impl Peer {
     /// Failures in a row.
     pub(in crate::fetch) const fn failures(&self) -> u32 {
         self.failures
+    }
+
+    /// Did it ever send what was asked for?
+    pub(in crate::fetch) const fn is_proven(&self) -> bool {
+        self.bytes.received > 0
     }
 
     /// May it be asked?

@@ -57,6 +57,33 @@ fn p5_a_crowd_of_liars_cannot_stop_one_honest_peer() {
 }
 
 #[test]
+fn p5_a_crowd_that_says_nothing_delays_little() {
+    // The honest one is asked last. Asked in turn, each after 2.5 s, the larger crowd takes 500 s.
+    for sizes in [vec![900_000, 10], vec![40 * MIB], tree(4000)] {
+        for (crowd, until_ms) in [(40, 20_000), (200, 50_000)] {
+            let silent = Node::new(50 * MIB, 1).is(Character::Staller(0));
+            let mut nodes = vec![silent; crowd];
+            nodes.push(Node::new(20 * MIB, 20));
+            complete(&sizes, nodes, until_ms);
+        }
+    }
+}
+
+#[test]
+fn a_crowd_that_is_far_away_costs_no_more_than_time() {
+    // All answer after 4 s: later than a peer has to that others wait behind.
+    for (sizes, until_ms) in [
+        (vec![900_000, 10], 5_000),
+        (vec![40 * MIB], 40_000),
+        (tree(4000), 50_000),
+    ] {
+        let sim = complete(&sizes, vec![Node::new(20 * MIB, 2000); 60], until_ms);
+        let more = sim.report.arrived - sizes.iter().sum::<u64>();
+        assert!(more <= MIB, "{more} bytes came twice");
+    }
+}
+
+#[test]
 fn p5_all_kinds_of_liars_at_once() {
     let mut nodes: Vec<Node> = EVIL
         .iter()

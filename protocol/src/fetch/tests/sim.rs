@@ -369,6 +369,9 @@ impl Sim {
         {
             work.queue.pop_front();
         }
+        if matches!(node.character, Character::Staller(n) if work.sent_groups >= n) {
+            return;
+        }
         let Some(part) = work.queue.pop_front() else {
             return;
         };
@@ -391,7 +394,6 @@ impl Sim {
             work.sent_groups += item.groups.count;
             match node.character {
                 Character::Liar(n) => right = sent + item.groups.count <= n,
-                Character::Staller(n) if sent >= n => return,
                 Character::Trickler(seconds) => us = seconds * 1_000_000 * item.groups.count,
                 Character::Breaker(n) if sent >= n => {
                     work.sent_groups = 0;
