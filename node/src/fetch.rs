@@ -22,7 +22,7 @@ mod writer;
 use std::{path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
 use opendag_protocol::denial::Denial;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::error::{FetchError, Forked};
@@ -128,6 +128,14 @@ pub(crate) async fn fetch(
         shared.heed().await?;
     }
     done
+}
+
+/// Waits for a moment; `None`: for ever.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Looks for a version of which somebody tells.

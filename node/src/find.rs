@@ -1,6 +1,6 @@
 //! Finding peers: links, connected peers, LAN and DHT, again and again until somebody stops asking.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{cmp::Reverse, collections::BTreeSet, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use libp2p::{Multiaddr, PeerId};
@@ -74,13 +74,12 @@ impl Finder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PeerHint(pub(crate) Multiaddr);
 
-/// The peers that a network is connected to.
+/// The peers that a network is connected to: first those that were useful, the last that was so before the others.
 pub(crate) async fn connected(net: &Net) -> Vec<PeerId> {
-    net.peers()
-        .await
-        .into_iter()
-        .map(|peer| peer.peer)
-        .collect()
+    let peers = net.peers().await.into_iter();
+    let mut peers: Vec<PeerId> = peers.map(|peer| peer.peer).collect();
+    peers.sort_by_key(|peer| Reverse(net.useful_at(peer)));
+    peers
 }
 
 struct Search {

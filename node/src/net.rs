@@ -29,6 +29,7 @@ mod stream;
 mod streams;
 mod task;
 mod transport;
+mod useful;
 
 #[cfg(test)]
 mod tests;

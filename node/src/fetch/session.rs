@@ -136,7 +136,9 @@ impl Session {
             blamed: 0,
             hopes: Hopes::default(),
         };
-        for news in std::mem::take(&mut session.parts.news) {
+        let news = std::mem::take(&mut session.parts.news);
+        session.trust(&news);
+        for news in news {
             session.news(news);
         }
         let outcome = session.drive().await;
@@ -235,6 +237,19 @@ impl Session {
     fn handle(&mut self, input: Input) {
         let now = self.now();
         self.parts.fetch.handle(now, input);
+    }
+
+    /// Gives the first keys to those that were useful before: of equals the scheduler asks them first.
+    fn trust(&mut self, news: &[News]) {
+        let joined = news.iter().filter_map(|news| match news {
+            News::Joined(peer) => Some((self.parts.net.useful_at(peer)?, *peer)),
+            _ => None,
+        });
+        let mut useful: Vec<_> = joined.collect();
+        useful.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, peer) in useful {
+            self.key(peer);
+        }
     }
 
     /// The key of a peer; the same for the whole fetch.

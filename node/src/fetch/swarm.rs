@@ -1,7 +1,9 @@
 //! The swarm of one version: finds peers, asks each what it holds, and keeps listening.
 
+mod places;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -18,6 +20,8 @@ use tokio::{
     time::Instant,
 };
 
+use self::places::{Places, Turn};
+use super::until;
 use crate::{
     ask,
     find::Finder,
@@ -30,14 +34,6 @@ use crate::{
 
 /// News that may wait to be handled: full means that the peers wait.
 const NEWS_WAITING_MAX: usize = 256;
-/// A peer that failed, or had nothing, is asked again after this at the earliest: it may just have begun
-/// to fetch too. How often it is asked in the long run is up to the finder, whose rounds grow apart.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
-/// A peer that gave nothing for so long makes room for one that was tried less often, when there is none: many ids of
-/// one liar must not keep the honest out.
-const PROVE_WITHIN: Duration = Duration::from_secs(10);
-/// That a peer is useful is told so often.
-const TELL_USEFUL: Duration = Duration::from_secs(2);
 /// A peer that says nothing for so long may have nothing new to say: it is only checked by its transfers.
 const SILENCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// A peer that has nothing may have just begun to fetch too, and is listened to for so long.
@@ -48,8 +44,6 @@ const NAMED_BY_ONE_MAX: usize = 64;
 const NAMED_WAITING_MAX: usize = 256;
 /// Peers that are dialled at once because others named them: of liars' names most lead nowhere.
 const DIALS_MAX: usize = 16;
-/// Peers that are remembered while a fetch lasts.
-const PEERS_KNOWN_MAX: usize = 1024;
 
 /// What happens in the swarm.
 #[derive(Debug)]
@@ -109,19 +103,10 @@ impl News {
 pub(super) struct Swarm {
     news: mpsc::Receiver<News>,
     shared: Arc<Shared>,
-    known: mpsc::Sender<Known>,
-    /// When peers were told to be useful.
-    useful: BTreeMap<PeerId, Instant>,
+    net: Net,
+    /// Peers that are not to be asked again.
+    banned: mpsc::Sender<PeerId>,
     _tasks: JoinSet<()>,
-}
-
-/// What the fetch knows of a peer.
-#[derive(Clone, Copy, Debug)]
-enum Known {
-    /// It gave something that was verified.
-    Useful(PeerId),
-    /// It is not to be asked again.
-    Banned(PeerId),
 }
 
 impl Swarm {
@@ -133,26 +118,24 @@ impl Swarm {
         finder: Finder,
     ) -> Self {
         let (tell, news) = mpsc::channel(NEWS_WAITING_MAX);
-        let (known, told) = mpsc::channel(2 * FETCH_PEERS_MAX);
+        let (banned, bans) = mpsc::channel(FETCH_PEERS_MAX);
         let mut tasks = JoinSet::new();
         let gather = Gather {
             shared: shared.clone(),
             net: net.clone(),
             manifest,
             tell,
-            active: BTreeMap::new(),
-            tries: BTreeMap::new(),
-            rest: BTreeMap::new(),
-            banned: BTreeSet::new(),
+            places: Places::default(),
+            listening: BTreeMap::new(),
             named: VecDeque::new(),
             dials: JoinSet::new(),
         };
-        tasks.spawn(gather.run(finder, told));
+        tasks.spawn(gather.run(finder, bans));
         Self {
             news,
             shared: shared.clone(),
-            known,
-            useful: BTreeMap::new(),
+            net: net.clone(),
+            banned,
             _tasks: tasks,
         }
     }
@@ -166,21 +149,12 @@ impl Swarm {
     pub(super) fn ban(&self, peer: PeerId) {
         self.shared.metrics.transfer.banned();
         // A full queue means that many are banned at once; this one is ignored by the scheduler anyway.
-        let _ = self.known.try_send(Known::Banned(peer));
+        let _ = self.banned.try_send(peer);
     }
 
     /// This peer gave something that was verified.
-    pub(super) fn is_useful(&mut self, peer: PeerId) {
-        let told = self.useful.get(&peer);
-        if told.is_some_and(|told| told.elapsed() < TELL_USEFUL) {
-            return;
-        }
-        if self.useful.len() >= PEERS_KNOWN_MAX {
-            self.useful.clear();
-        }
-        self.useful.insert(peer, Instant::now());
-        // When that is not heard, the peer may have to make room, and comes back.
-        let _ = self.known.try_send(Known::Useful(peer));
+    pub(super) fn is_useful(&self, peer: PeerId) {
+        self.net.note_useful(peer);
     }
 }
 
@@ -189,30 +163,23 @@ struct Gather {
     net: Net,
     manifest: ManifestId,
     tell: mpsc::Sender<News>,
-    active: BTreeMap<PeerId, Active>,
-    /// How often peers were listened to.
-    tries: BTreeMap<PeerId, u32>,
-    rest: BTreeMap<PeerId, Instant>,
-    banned: BTreeSet<PeerId>,
+    places: Places,
+    /// The tasks of those that are listened to.
+    listening: BTreeMap<PeerId, AbortHandle>,
     /// Peers that others named, to be dialled.
     named: VecDeque<PeerAddr>,
     dials: JoinSet<Option<PeerId>>,
 }
 
-/// A peer that is listened to.
-struct Active {
-    /// Since when it gave nothing.
-    useless_since: Instant,
-    task: AbortHandle,
-}
-
 impl Gather {
-    async fn run(mut self, mut finder: Finder, mut told: mpsc::Receiver<Known>) {
+    async fn run(mut self, mut finder: Finder, mut banned: mpsc::Receiver<PeerId>) {
         let mut listeners = JoinSet::new();
         let (met, mut exchanged) = mpsc::channel(NEWS_WAITING_MAX);
         loop {
+            let net = self.net.clone();
+            let deadline = self.places.deadline(|peer| useful_at(&net, peer));
             tokio::select! {
-                Some(peer) = finder.next() => self.candidate(peer, &mut listeners, &met).await,
+                Some(peer) = finder.next() => self.offer(peer),
                 Some(named) = exchanged.recv() => {
                     if self.named.len() < NAMED_WAITING_MAX {
                         self.named.push_back(named);
@@ -220,39 +187,48 @@ impl Gather {
                 }
                 Some(dialled) = self.dials.join_next() => {
                     if let Ok(Some(peer)) = dialled {
-                        self.candidate(peer, &mut listeners, &met).await;
+                        self.offer(peer);
                     }
                 }
-                Some(known) = told.recv() => match known {
-                    Known::Banned(peer) => { self.banned.insert(peer); }
-                    Known::Useful(peer) => {
-                        if let Some(active) = self.active.get_mut(&peer) {
-                            active.useless_since = Instant::now();
-                        }
-                    }
-                },
+                Some(peer) = banned.recv() => self.places.ban(peer),
                 Some(ended) = listeners.join_next() => {
                     // Those that had to make room have left already.
                     if let Ok(peer) = ended {
                         self.left(peer).await;
                     }
                 }
+                () = until(deadline), if deadline.is_some() => {}
                 else => return,
+            }
+            while let Some(turn) = self
+                .places
+                .next(Instant::now(), |peer| useful_at(&net, peer))
+            {
+                match turn {
+                    Turn::Begin(peer) => self.listen(peer, &mut listeners, &met),
+                    Turn::End(peer) => {
+                        tracing::debug!(%peer, "makes room for another peer");
+                        self.left(peer).await;
+                    }
+                }
             }
             self.dial_named();
         }
     }
 
+    fn offer(&mut self, peer: PeerId) {
+        let is_useful = self.net.useful_at(&peer).is_some();
+        self.places.offer(Instant::now(), peer, is_useful);
+    }
+
     /// Dials peers that others named, a few at a time.
     fn dial_named(&mut self) {
         while self.dials.len() < DIALS_MAX
+            && self.places.wants_more()
             && let Some(named) = self.named.pop_front()
         {
             let (net, peer) = (self.net.clone(), named.peer);
-            if !self.active.contains_key(&peer)
-                && !self.banned.contains(&peer)
-                && (self.active.len() < FETCH_PEERS_MAX || self.least_useful(&peer).is_some())
-            {
+            if !self.places.is_settled(&peer) {
                 self.dials
                     .spawn(async move { net.connect(named).await.is_ok().then_some(peer) });
             }
@@ -260,56 +236,19 @@ impl Gather {
     }
 
     async fn left(&mut self, peer: PeerId) {
-        self.active.remove(&peer);
-        self.rest.insert(peer, Instant::now() + ASK_AGAIN);
+        if let Some(task) = self.listening.remove(&peer) {
+            task.abort();
+        }
+        self.places.left(Instant::now(), peer);
         let _ = self.tell.send(News::Left(peer)).await;
     }
 
-    /// Who has to make room for this peer: one that gave nothing and was tried more often.
-    fn least_useful(&self, than: &PeerId) -> Option<PeerId> {
-        let tries = |peer: &PeerId| self.tries.get(peer).copied().unwrap_or_default();
-        let useless = self.active.iter().filter(|(peer, active)| {
-            active.useless_since.elapsed() >= PROVE_WITHIN && tries(peer) > tries(than)
-        });
-        let most =
-            useless.max_by_key(|(peer, active)| (tries(peer), active.useless_since.elapsed()));
-        most.map(|(peer, _)| *peer)
-    }
-
-    /// Room for one more, if there is any.
-    async fn has_room(&mut self, peer: &PeerId) -> bool {
-        if self.active.len() < FETCH_PEERS_MAX {
-            return true;
-        }
-        let Some(least) = self.least_useful(peer) else {
-            return false;
-        };
-        tracing::debug!(peer = %least, "makes room for another peer");
-        if let Some(active) = self.active.get(&least) {
-            active.task.abort();
-        }
-        self.left(least).await;
-        true
-    }
-
-    async fn candidate(
+    fn listen(
         &mut self,
         peer: PeerId,
         listeners: &mut JoinSet<PeerId>,
         met: &mpsc::Sender<PeerAddr>,
     ) {
-        let now = Instant::now();
-        if self.rest.len() >= PEERS_KNOWN_MAX || self.tries.len() >= PEERS_KNOWN_MAX {
-            self.rest.retain(|_, until| *until > now);
-            self.tries.clear();
-        }
-        let resting = self.rest.get(&peer).is_some_and(|until| *until > now);
-        if resting || self.banned.contains(&peer) || self.active.contains_key(&peer) {
-            return;
-        }
-        if !self.has_room(&peer).await {
-            return;
-        }
         let listener = Listener {
             shared: self.shared.clone(),
             net: self.net.clone(),
@@ -324,14 +263,12 @@ impl Gather {
             }
             peer
         });
-        let active = Active {
-            useless_since: now,
-            task,
-        };
-        self.active.insert(peer, active);
-        let tries = self.tries.entry(peer).or_default();
-        *tries = tries.saturating_add(1);
+        self.listening.insert(peer, task);
     }
+}
+
+fn useful_at(net: &Net, peer: &PeerId) -> Option<Instant> {
+    net.useful_at(peer).map(Instant::from_std)
 }
 
 /// Listens to one peer.

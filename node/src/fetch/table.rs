@@ -1,9 +1,9 @@
 //! Getting the file table of a version: from the store, or from peers of its swarm.
 
+mod asked;
 mod patience;
 
 use std::{
-    collections::BTreeSet,
     pin::pin,
     sync::{
         Arc,
@@ -19,19 +19,18 @@ use opendag_protocol::{
     record::ManifestFields,
     table::{FileEntry, Page, PageRef, ShardIndex, TableChecker, TableIndex, TableTotals},
 };
-use tokio::{
-    sync::watch,
-    task::{JoinHandle, JoinSet},
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::watch, task::JoinHandle, time::Instant};
 
-use self::patience::{Due, LATE, Patience};
+use self::{
+    asked::Asked,
+    patience::{Due, LATE, Patience},
+};
 use super::{
     FetchError,
     swarm::{News, Swarm},
+    until,
 };
 use crate::{
-    ask,
     find::Finder,
     net::Net,
     node::Shared,
@@ -272,44 +271,43 @@ impl Source {
         if let Some(bytes) = self.shared.store.blob(&id).await? {
             return Ok(bytes);
         }
-        let mut asked = BTreeSet::new();
-        let mut asking = JoinSet::new();
-        let mut one_more = false;
-        let moved = Arc::new(AtomicU64::new(0));
+        let mut asked = Asked::new(self.net.clone(), id);
+        // How many others are to be asked, as soon as they are told of.
+        let mut more: usize = 0;
         let mut patience = Patience::new(Instant::now(), self.late, self.at_once);
         loop {
-            let next = self.next(&asked, turn);
-            if let Some(peer) = next.filter(|_| one_more || asking.is_empty()) {
-                asked.insert(peer);
-                one_more = false;
+            while (more > 0 || asked.open() == 0)
+                && let Some(peer) = self.next(&asked, turn)
+            {
+                asked.ask(peer);
+                more = more.saturating_sub(1);
                 patience.begin(Instant::now());
-                let (net, moved) = (self.net.clone(), Arc::clone(&moved));
-                asking.spawn(async move { (peer, ask::blob(&net, peer, id, moved).await) });
             }
-            // One more may be told of at any time, but not for ever: those that are asked may fail.
-            let is_set = !one_more || asking.is_empty();
-            let deadline = patience.deadline(asking.len()).filter(|_| is_set);
+            // Others may be told of at any time, but not for ever: those that are asked may fail.
+            let is_set = more == 0 || asked.open() == 0;
+            let deadline = patience.deadline(asked.open()).filter(|_| is_set);
             tokio::select! {
-                Some(answer) = asking.join_next() => match answer {
-                    Ok((_, Ok(bytes))) => {
+                Some((peer, answer)) = asked.answer() => match answer {
+                    Ok(bytes) => {
+                        self.net.note_useful(peer);
                         self.added.store(true, Ordering::Relaxed);
                         let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
                         self.received.fetch_add(len, Ordering::Relaxed);
                         self.shared.store.add_blob(bytes.clone()).await?;
                         return Ok(bytes);
                     }
-                    Ok((peer, Err(error))) => {
+                    Err(error) => {
                         tracing::debug!(%peer, blob = %id, %error, "a peer gave no description");
-                        patience.begin(Instant::now());
                     }
-                    Err(_) => {}
                 },
-                changed = self.peers.changed() => changed.map_err(|_| FetchError::Cancelled)?,
+                changed = self.peers.changed() => {
+                    changed.map_err(|_| FetchError::Cancelled)?;
+                    asked.keep(&self.peers.borrow_and_update());
+                }
                 () = until(deadline) => {
-                    let moved = moved.load(Ordering::Relaxed);
-                    match patience.due(Instant::now(), asking.len(), moved) {
-                        Due::OneMore => one_more = true,
-                        Due::Again => asked.clear(),
+                    match patience.due(Instant::now(), asked.open(), asked.received()) {
+                        Due::More(count) => more = count,
+                        Due::Again => asked.forget(),
                         Due::Nothing => {}
                     }
                 }
@@ -317,20 +315,17 @@ impl Source {
         }
     }
 
-    /// Whom to ask next.
-    fn next(&mut self, asked: &BTreeSet<PeerId>, turn: usize) -> Option<PeerId> {
-        let peers = self.peers.borrow_and_update();
-        let from = turn.checked_rem(peers.len()).unwrap_or(0);
-        let (before, behind) = peers.split_at_checked(from)?;
-        let mut turns = behind.iter().chain(before);
-        turns.find(|peer| !asked.contains(peer)).copied()
-    }
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
+    /// Whom to ask next: of those that were useful before, else of all, whose turn it is.
+    fn next(&self, asked: &Asked, turn: usize) -> Option<PeerId> {
+        let peers = self.peers.borrow();
+        let (useful, others): (Vec<PeerId>, Vec<PeerId>) = peers
+            .iter()
+            .partition(|peer| self.net.useful_at(peer).is_some());
+        [useful, others].iter().find_map(|peers| {
+            let from = turn.checked_rem(peers.len()).unwrap_or(0);
+            let mut turns = peers.iter().cycle().skip(from).take(peers.len());
+            turns.find(|peer| !asked.contains(peer)).copied()
+        })
     }
 }
 

@@ -5,7 +5,7 @@ mod discovery;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use libp2p::{
@@ -37,6 +37,7 @@ use super::{
     stream::Names,
     streams::{self, OpenFailure, OpenRequest},
     task::{Starting, Task},
+    useful::Useful,
 };
 
 /// Longest name of a network.
@@ -57,6 +58,7 @@ struct Shared {
     opens: Arc<Semaphore>,
     connects: Arc<Semaphore>,
     queries: Arc<Semaphore>,
+    useful: Useful,
     scope: Scope,
     /// Does it look for peers on the local network?
     lan: bool,
@@ -115,6 +117,7 @@ impl Net {
             opens: Arc::new(Semaphore::new(OPENS_MAX)),
             connects: Arc::new(Semaphore::new(CONNECTS_MAX)),
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),
+            useful: Useful::default(),
             scope,
             lan,
             stop: CancellationToken::new(),
@@ -297,6 +300,16 @@ impl Net {
     /// Bans a peer for a while; see [`Net::ban`].
     pub async fn ban_for(&self, peer: PeerId, span: Duration) {
         self.send(Command::Ban { peer, span }).await;
+    }
+
+    /// Notes that a peer gave something that was verified.
+    pub(crate) fn note_useful(&self, peer: PeerId) {
+        self.0.useful.note(Instant::now(), peer);
+    }
+
+    /// When a peer last gave something that was verified, if it ever did.
+    pub(crate) fn useful_at(&self, peer: &PeerId) -> Option<Instant> {
+        self.0.useful.at(peer)
     }
 
     /// Closes all connections and ends the network; returns when it has ended, within 2 seconds.

@@ -81,6 +81,8 @@ pub(super) const TRUSTED_MAX: usize = 4096;
 pub(super) const ADDRESS_BYTES_MAX: usize = 128;
 /// Bans that are remembered.
 pub(super) const BANS_MAX: usize = 4096;
+/// Peers of whom is remembered that they were useful: a fetch talks to a few dozen.
+pub(super) const USEFUL_PEERS_MAX: usize = 1024;
 /// How long a ban lasts unless said otherwise.
 pub(super) const BAN_TIME: Duration = Duration::from_secs(60 * 60);
 

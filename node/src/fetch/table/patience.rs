@@ -1,17 +1,19 @@
-//! When one more peer is asked for a description. Time is an argument.
+//! When others are asked for a description as well. Time is an argument.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::limits::FETCH_PEERS_MAX;
+
 /// A peer that does not give a description within this is not the only one that is asked for it.
 pub(super) const LATE: Duration = Duration::from_secs(1);
-/// When those that are asked gave less than so much in so long, one more is asked: many ids of one liar who gives
+/// When those that are asked gave less than so much in so long, as many others are asked: many ids of one liar who gives
 /// nothing must not be waited for one after the other.
 const SILENCE: Duration = Duration::from_millis(1500);
 const SILENCE_BYTES: u64 = 8 * 1024;
-/// Up to so many; of what they hold all is verified.
-const DESCRIBERS_MAX: usize = 16;
+/// Up to so many: all that one fetch talks to.
+const DESCRIBERS_MAX: usize = FETCH_PEERS_MAX;
 /// When all peers failed, they are asked again after this.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -30,8 +32,8 @@ pub(super) struct Patience {
 /// What is to be done at the deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
-    /// Ask one more peer.
-    OneMore,
+    /// Ask so many others.
+    More(usize),
     /// Ask those again who had it not, or were busy.
     Again,
     /// Nothing: what is asked comes.
@@ -48,7 +50,7 @@ impl Patience {
         }
     }
 
-    /// A peer was asked, or gave nothing.
+    /// A peer was asked.
     pub(super) const fn begin(&mut self, now: Instant) {
         self.since = now;
     }
@@ -68,13 +70,17 @@ impl Patience {
     pub(super) const fn due(&mut self, now: Instant, asking: usize, moved: u64) -> Due {
         self.since = now;
         if asking == 0 {
+            self.seen = 0;
             return Due::Again;
         }
         let few = moved < self.seen.saturating_add(SILENCE_BYTES);
         self.seen = moved;
-        match asking < self.at_once || few {
-            true => Due::OneMore,
-            false => Due::Nothing,
+        let room = DESCRIBERS_MAX.saturating_sub(asking);
+        match (asking < self.at_once, few) {
+            (true, _) => Due::More(1),
+            (false, true) if asking < room => Due::More(asking),
+            (false, true) => Due::More(room),
+            (false, false) => Due::Nothing,
         }
     }
 }
