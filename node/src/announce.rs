@@ -13,11 +13,12 @@ use opendag_protocol::{
     link::Link,
     record::{Head, SignedRecord},
 };
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::{
     net::{HeadRank, Net},
     node::Shared,
+    owners::renew,
     publish::{self, PublishError, Signed},
     resolve::{Version, now},
     store::Store,
@@ -26,6 +27,8 @@ use crate::{
 /// What lies here is looked at so often: what is new is announced, heads are signed again in time. Those who came late
 /// compare their catalogues.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(10 * 60);
+/// Owners are told so often that they must sign a head again.
+const WARN_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Telling the network of a publish must not hold up the one who publishes.
 const TELL_MAX: Duration = Duration::from_secs(5);
 /// Addresses in a link: enough for several networks, few enough to paste.
@@ -66,6 +69,7 @@ pub(crate) fn rank_head(store: &Store, key: &[u8], value: &[u8]) -> Option<HeadR
 pub(crate) async fn keep_announced(shared: Arc<Shared>, net: Net) {
     let mut ticks = interval(ANNOUNCE_EVERY);
     let mut told = BTreeMap::new();
+    let mut warned = Warned::default();
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
@@ -90,9 +94,11 @@ pub(crate) async fn keep_announced(shared: Arc<Shared>, net: Net) {
                 datasets.insert(version.dataset());
             }
         }
+        for dataset in &datasets {
+            freshen(&shared, *dataset, &mut warned);
+        }
         for dataset in datasets {
             net.provide(dataset.hash()).await;
-            freshen(&shared, dataset);
             let state = shared.store.dataset(&dataset).ok().flatten();
             let head = state.as_ref().and_then(DatasetState::newest_record);
             let Some(head) = head else { continue };
@@ -128,19 +134,42 @@ pub(crate) async fn tell_head(shared: &Shared, net: &Net, dataset: DatasetId) {
     net.put_head(dataset, head).await;
 }
 
+/// When somebody was last told that a head waits for its owners.
+#[derive(Default)]
+struct Warned(BTreeMap<DatasetId, Instant>);
+
+impl Warned {
+    /// Was that long ago? From now on it was not.
+    fn is_due(&mut self, dataset: DatasetId) -> bool {
+        let now = Instant::now();
+        let last = self.0.get(&dataset);
+        let due = last.is_none_or(|last| now.duration_since(*last) >= WARN_EVERY);
+        if due {
+            self.0.insert(dataset, now);
+        }
+        due
+    }
+}
+
 /// Signs the head again if half of its life is over and the keys are here.
-fn freshen(shared: &Shared, dataset: DatasetId) {
+fn freshen(shared: &Shared, dataset: DatasetId, warned: &mut Warned) {
     let Ok(Some(state)) = shared.store.dataset(&dataset) else {
         return;
     };
     let Some(head) = state.newest() else { return };
     let fields = head.fields();
-    if fields.expires_at > now().saturating_add(shared.config.head_lifetime / 2) {
+    if !renew::is_due(shared, fields) {
         return;
     }
     match publish::sign_head(shared, &state, fields.sequence, fields.manifest) {
         Ok(head) => learn_all(shared, &[head]),
-        Err(PublishError::Threshold { .. }) => {}
+        Err(PublishError::Threshold { .. }) => {
+            if let Ok(Some(renewal)) = renew::due(shared, &state)
+                && warned.is_due(dataset)
+            {
+                tracing::warn!(%dataset, "{}", renew::warning(&state, &renewal));
+            }
+        }
         Err(error) => tracing::warn!(%dataset, %error, "cannot sign a head again"),
     }
 }

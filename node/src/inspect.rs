@@ -369,6 +369,7 @@ pub(crate) async fn status(
     let (follows, failing) = shared.follows.counts();
     counters.insert("follows".to_owned(), count(follows));
     counters.insert("follows_failing".to_owned(), count(failing));
+    counters.insert("heads_to_renew".to_owned(), owners::renew::count(shared)?);
     Ok(Event::Status {
         counters,
         running: shared.running.list(),
@@ -438,6 +439,10 @@ async fn info(shared: &Arc<Shared>, version: &Version) -> Result<VersionInfo, In
         pinned,
         reviews: None,
         denied: shared.denial(version).map(|denial| denial.to_string()),
+        renewal: match newest {
+            true => owners::renew::due(shared, state).unwrap_or_default(),
+            false => None,
+        },
         places,
         link: shared.link(id, &version.name()).await,
     })

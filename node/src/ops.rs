@@ -33,6 +33,7 @@ pub use denylist::{
 pub use diff::{DiffBytes, DiffInfo, MovedFile, SchemaDiff, SchemaFit};
 pub use draft::{
     DraftInfo, DraftKind, DraftVersion, MissingInfo, OwnerRecordInfo, OwnerSet, OwnersInfo,
+    RenewalInfo,
 };
 pub use event::{
     AliasInfo, BadShard, Event, FileInfo, HeadInfo, KeyInfo, PeerInfo, PeerShare, PlaceInfo,

@@ -1,5 +1,7 @@
 //! Publisher keys of this node, and who owns a dataset.
 
+pub(crate) mod renew;
+
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -41,7 +43,7 @@ pub(crate) enum OwnersError {
     #[error("\"{0}\" is neither a key of this node (see `opendag key list`) nor a public key")]
     NotAKey(String),
     /// The record cannot be made.
-    #[error("the new owners are refused: {0}")]
+    #[error("the record is refused: {0}")]
     Record(#[from] RecordError),
     /// It is an owner.
     #[error("{0} is an owner of this dataset already; see `opendag owners show`")]
@@ -59,6 +61,9 @@ pub(crate) enum OwnersError {
         /// How many would have to sign.
         threshold: u8,
     },
+    /// There is no head to be signed again.
+    #[error("this dataset has no version yet")]
+    NoVersion,
     /// A draft cannot be made or signed.
     #[error(transparent)]
     Drafts(#[from] DraftsError),
@@ -104,6 +109,7 @@ impl OwnersError {
             | Self::Record(_)
             | Self::OwnerAlready(_)
             | Self::NoOwner(_)
+            | Self::NoVersion
             | Self::TooFewOwners { .. }
             | Self::File { .. }
             | Self::Exposed { .. } => Fault::Input,
@@ -256,6 +262,7 @@ pub(crate) async fn change(
             owners.retain(|owner| *owner != key);
         }
         OwnersChange::Threshold(wanted) => threshold = *wanted,
+        OwnersChange::Renew => return renew::renew(shared, &state, request.draft.as_deref()).await,
     }
     if usize::from(threshold) > owners.len() || threshold == 0 {
         return Err(OwnersError::TooFewOwners {

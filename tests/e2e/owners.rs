@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -13,6 +14,9 @@ use opendag_tests::{
 use serde_json::Value;
 
 use crate::common::{ensure_equal, ensure_says, world};
+
+/// How long a daemon may take to sign a head again that is due.
+const RENEWED_MAX: Duration = Duration::from_secs(60);
 
 /// The public key with which a node publishes.
 fn public(node: &Node) -> Result<String> {
@@ -248,5 +252,69 @@ fn owners_are_added_and_removed_by_one_who_may() -> Result<()> {
     fs::write(folder.join("y"), b"y")?;
     let published = node.publish(&folder, "data")?;
     ensure!(number(&published, "sequence")? == 1, "{published}");
+    Ok(())
+}
+
+#[test]
+fn p7_owners_are_told_in_time_to_sign_a_head_again_and_do() -> Result<()> {
+    let owners = Owners::two_of_three(87)?;
+    let [one, two, _] = &owners.nodes;
+    let shown = || -> Result<Value> {
+        let shown = one.run(["show", "data"])?.ok()?.event("versions")?;
+        Ok(shown["versions"][0].clone())
+    };
+    let waiting = |node: &Node| -> Result<u64> {
+        let status = node.run(["status"])?.ok()?.event("status")?;
+        number(&status["counters"], "heads_to_renew")
+    };
+    ensure!(shown()?["renewal"].is_null() && waiting(one)? == 0);
+    // From now on heads shall live so long that this one has less than half of that left.
+    one.config("head_lifetime = \"90d\"\n")?;
+    let before = shown()?;
+    ensure!(number(&before["renewal"], "threshold")? == 2, "{before}");
+    ensure!(number(&before["renewal"], "here")? == 1, "{before}");
+    ensure!(
+        waiting(one)? == 1 && waiting(two)? == 0,
+        "nothing of it lies there"
+    );
+    // What it can sign alone the daemon signs; here it says who must.
+    let single = Tree::interesting(88).write(&owners.world.path("single"))?;
+    one.config("")?.publish(&single, "single")?;
+    one.config("head_lifetime = \"90d\"\n")?;
+    ensure!(
+        waiting(one)? == 1,
+        "an owner alone is in time by the daemon"
+    );
+    let daemon = one.daemon::<&str>([])?;
+    let start = Instant::now();
+    let expires = |name: &str| -> Result<u64> {
+        let shown = one.run(["show", name])?.ok()?.event("versions")?;
+        number(&shown["versions"][0]["head"], "expires_at")
+    };
+    let data = expires("data")?;
+    // Both are looked at together.
+    while expires("single")? <= data + 24 * 60 * 60 {
+        ensure!(start.elapsed() < RENEWED_MAX, "it was not renewed");
+    }
+    let said = daemon.stop()?;
+    ensure_says(&said, &["owners renew data --draft"])?;
+
+    let alone = one.run(["owners", "renew", "data"])?.code(4)?;
+    ensure_says(&alone, &["--draft"])?;
+    let draft = owners.file("renewal");
+    let made = one
+        .run(["owners", "renew", "data", "--draft", &draft])?
+        .ok()?;
+    ensure!(made.event("draft")?["kind"] == "head");
+    owners.finish(0, &[&draft])?.code(4)?;
+    two.run(["sign", &draft])?.ok()?;
+    owners.finish(0, &[&draft])?.ok()?;
+    let after = shown()?;
+    ensure!(
+        after["manifest"] == before["manifest"] && after["renewal"].is_null(),
+        "{after}"
+    );
+    ensure!(expires("data")? > data, "{after}");
+    ensure!(waiting(one)? == 0);
     Ok(())
 }

@@ -22,6 +22,8 @@ pub enum OwnersCommand {
     Remove(OwnerArgs),
     /// Change how many of the owners must sign
     Threshold(ThresholdArgs),
+    /// Sign again that the newest version is the newest
+    Renew(RenewArgs),
 }
 
 /// Arguments of `owners show`.
@@ -56,6 +58,16 @@ pub struct ThresholdArgs {
     pub draft: DraftArg,
 }
 
+/// Arguments of `owners renew`.
+#[derive(Clone, Debug, Args)]
+pub struct RenewArgs {
+    /// Link, id or name of the dataset
+    pub link: String,
+    /// Where a draft goes
+    #[command(flatten)]
+    pub draft: DraftArg,
+}
+
 /// Where a draft goes.
 #[derive(Clone, Debug, Args)]
 pub struct DraftArg {
@@ -80,6 +92,7 @@ impl OwnersCommand {
                 let change = OwnersChange::Threshold(args.threshold);
                 (args.link, change, args.draft)
             }
+            Self::Renew(args) => (args.link, OwnersChange::Renew, args.draft),
         };
         Ok(Operation::ChangeOwners(OwnersRequest {
             link: resolve(link)?,

@@ -90,6 +90,17 @@ pub struct DraftInfo {
     pub missing: Vec<MissingInfo>,
 }
 
+/// A head that is to be signed again, by more owners than have their keys here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RenewalInfo {
+    /// When the head expires.
+    pub expires_at: Timestamp,
+    /// How many owners must sign.
+    pub threshold: u8,
+    /// Keys of owners that are here.
+    pub here: u8,
+}
+
 /// An owner record of a dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OwnerRecordInfo {

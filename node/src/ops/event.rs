@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     DenylistInfo, DiffInfo, DraftInfo, FollowInfo, ForkInfo, FoundInfo, FreedInfo, ImportedInfo,
     LicenseHint, LineageInfo, LockedInfo, MirrorInfo, OwnersInfo, PinInfo, PinnedBy, QuotaInfo,
-    ReceiptInfo, ReviewInfo, ReviewsInfo, Shell, SourcesInfo,
+    ReceiptInfo, RenewalInfo, ReviewInfo, ReviewsInfo, Shell, SourcesInfo,
 };
 
 /// How far a long operation is.
@@ -109,6 +109,9 @@ pub struct VersionInfo {
     /// Why this node does not use it: what is denied, by whose list, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub denied: Option<String>,
+    /// Its head is to be signed again, and the keys of too few owners are here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<RenewalInfo>,
     /// Where it lies on this node.
     pub places: Vec<PlaceInfo>,
     /// A link to it.

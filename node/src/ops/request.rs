@@ -214,6 +214,8 @@ pub enum OwnersChange {
     Remove(String),
     /// How many must sign.
     Threshold(u8),
+    /// None: sign again that the newest version is the newest.
+    Renew,
 }
 
 /// A publisher key, by its local name. Ends in [`super::Event::Keys`] with that key.

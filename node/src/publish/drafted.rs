@@ -98,7 +98,7 @@ pub(crate) async fn finish(
         Ok((signed, fields.and_then(|fields| fields.license.clone())))
     })
     .await?;
-    if !is_here {
+    if !is_here && signed.new {
         report
             .warn("the files of this version are not on this node: keep the node that has them reachable, and finish the draft there, too")
             .await;

@@ -32,6 +32,7 @@ fn info() -> VersionInfo {
         pinned: None,
         reviews: None,
         denied: None,
+        renewal: None,
         places: Vec::new(),
         link: "opendag:x".to_owned(),
     }

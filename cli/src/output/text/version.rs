@@ -147,6 +147,16 @@ fn places(lines: &mut Lines, places: &[PlaceInfo]) {
 }
 
 fn warnings(lines: &mut Lines, info: &VersionInfo) {
+    if let Some(renewal) = &info.renewal {
+        let until = time(renewal.expires_at);
+        lines.add(format_args!(
+            "{:<12} before {until} {} owners must sign again that this is the newest: opendag owners renew {} --draft \
+             FILE",
+            "Renew",
+            renewal.threshold,
+            escape(&info.name)
+        ));
+    }
     if let Some(denied) = &info.denied {
         lines.add(format_args!(
             "{:<12} {}: this node neither fetches, serves, passes on nor lists it",

@@ -1,0 +1,132 @@
+//! Heads that a node cannot sign again alone: their owners are told in time, and sign together.
+
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+use opendag_protocol::{
+    catalogue::DatasetState,
+    draft::Draft,
+    key::PublicKey,
+    record::{Head, HeadFields, UnfinishedRecord},
+};
+
+use super::OwnersError;
+use crate::{
+    announce,
+    drafts::{self, DraftsError, Signing},
+    inspect::date,
+    node::Shared,
+    ops::{Event, RenewalInfo},
+    publish,
+    resolve::now,
+    store::StoreError,
+};
+
+/// One more than the last: of two heads of one second chance would decide which one counts.
+const ONE_SECOND: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Is it time to sign a head again? Half of its life is over.
+pub(crate) fn is_due(shared: &Shared, head: &HeadFields) -> bool {
+    head.expires_at <= now().saturating_add(shared.config.head_lifetime / 2)
+}
+
+/// Whom a head waits for, if it is time to sign it again, a key here may, and those here are too few.
+pub(crate) fn due(
+    shared: &Shared,
+    state: &DatasetState,
+) -> Result<Option<RenewalInfo>, OwnersError> {
+    let Some(head) = state.newest().filter(|head| is_due(shared, head.fields())) else {
+        return Ok(None);
+    };
+    let owners = state.owners().current();
+    let keys = shared.keys();
+    let mut here: BTreeSet<PublicKey> = BTreeSet::new();
+    for name in keys.names()? {
+        let key = keys.get(&name)?.public();
+        if owners.owners().contains(&key) {
+            here.insert(key);
+        }
+    }
+    let here = u8::try_from(here.len()).unwrap_or(u8::MAX);
+    let waits = (1..owners.threshold()).contains(&here);
+    Ok(waits.then(|| RenewalInfo {
+        expires_at: head.expires_at(),
+        threshold: owners.threshold(),
+        here,
+    }))
+}
+
+/// How many datasets that lie here wait for their owners.
+pub(crate) fn count(shared: &Shared) -> Result<u64, StoreError> {
+    let mut datasets = BTreeSet::new();
+    for place in shared.store.places()? {
+        let record = shared.store.manifest_of(&place.manifest)?;
+        datasets.extend(record.and_then(|record| record.record().dataset_id()));
+    }
+    let mut count = 0;
+    for dataset in datasets {
+        let state = shared.store.dataset(&dataset)?;
+        let waits = state.is_some_and(|state| matches!(due(shared, &state), Ok(Some(_))));
+        count += u64::from(waits);
+    }
+    Ok(count)
+}
+
+/// What the log says of a head that waits.
+pub(crate) fn warning(state: &DatasetState, renewal: &RenewalInfo) -> String {
+    let (name, until) = (state.name(), date(renewal.expires_at));
+    format!(
+        "the owners' word that the newest version of {name} is the newest {} on {until}, and {} of them must sign \
+         it again: opendag owners renew {name} --draft FILE",
+        if renewal.expires_at <= now() {
+            "expired"
+        } else {
+            "expires"
+        },
+        renewal.threshold
+    )
+}
+
+/// Signs the newest head again. Applies it, or writes a draft of it.
+pub(super) async fn renew(
+    shared: &Arc<Shared>,
+    state: &DatasetState,
+    file: Option<&Path>,
+) -> Result<Event, OwnersError> {
+    if let Some(file) = file {
+        drafts::check_new(file)?;
+    }
+    let newest = state.newest().ok_or(OwnersError::NoVersion)?;
+    let (dataset, owners) = (state.dataset_id(), state.owners().current_id());
+    let at = (newest.sequence(), newest.manifest());
+    let mut fields = publish::head_fields(shared, dataset, owners, at);
+    fields.issued_at = fields
+        .issued_at
+        .max(newest.issued_at().saturating_add(ONE_SECOND));
+    let expires_at = fields.expires_at;
+    let head = UnfinishedRecord::new(Head::new(fields)?);
+    let mut draft = Draft::new(state.owners(), [head]).map_err(DraftsError::Sign)?;
+    let signed = drafts::sign_with(shared, &mut draft, Signing::AllHere)?;
+    if let Some(file) = file {
+        drafts::write_new(file, &draft)?;
+        let info = drafts::info(shared, &draft, file.to_owned(), &signed)?;
+        return Ok(Event::Draft(Box::new(info)));
+    }
+    if let Some(missing) = draft.missing().first() {
+        return Err(OwnersError::Missing {
+            missing: missing.count,
+        });
+    }
+    let records = draft.finish().map_err(DraftsError::Sign)?;
+    drafts::learn(shared, &draft, &records)?;
+    if let Some(net) = shared.running_net() {
+        announce::tell_head(shared, net, dataset).await;
+    }
+    Ok(Event::Changed {
+        message: format!(
+            "the owners say until {} that the newest version of {} is the newest",
+            date(expires_at),
+            state.name()
+        ),
+        freed_bytes: 0,
+    })
+}
