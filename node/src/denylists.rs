@@ -6,11 +6,7 @@
 mod change;
 mod withheld;
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use opendag_protocol::{
     BlobId, DatasetId, Hash, ManifestId, RecordId,
@@ -21,7 +17,7 @@ use opendag_protocol::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::{
-    sync::broadcast::error::RecvError,
+    sync::{broadcast::error::RecvError, watch},
     time::{MissedTickBehavior, interval},
 };
 
@@ -53,7 +49,7 @@ struct Lists {
 #[derive(Debug)]
 pub(crate) struct Denylists {
     lists: Saved<Lists>,
-    denials: RwLock<Arc<Denials>>,
+    denials: watch::Sender<Arc<Denials>>,
     withheld: Withheld,
     /// Held while what follows from the lists is looked for.
     looking: tokio::sync::Mutex<()>,
@@ -64,7 +60,7 @@ impl Denylists {
     pub(crate) fn open(data_dir: &DataDir, store: &Store) -> Result<Self, DataDirError> {
         let opened = Self {
             lists: Saved::open(data_dir.denylists_path())?,
-            denials: RwLock::default(),
+            denials: watch::Sender::default(),
             withheld: Withheld::default(),
             looking: tokio::sync::Mutex::default(),
         };
@@ -87,15 +83,17 @@ impl Denylists {
             heeded.extend(newest(store, author)?);
         }
         let denials = Arc::new(Denials::new(&lists.own, &heeded));
-        *self.denials.write().unwrap_or_else(PoisonError::into_inner) = denials;
+        self.denials.send_replace(denials);
         Ok(())
     }
 
     fn denials(&self) -> Arc<Denials> {
-        self.denials
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.denials.borrow().clone()
+    }
+
+    /// Tells when lists were read again.
+    pub(crate) fn changes(&self) -> watch::Receiver<Arc<Denials>> {
+        self.denials.subscribe()
     }
 
     /// Is a dataset denied? Of an unknown one only its id is asked. Blocks.
@@ -240,9 +238,13 @@ impl Shared {
 
     /// Why a version, or one of these files of it, must not be used here.
     pub(crate) fn denial_of_any(&self, version: &Version, files: &[Wanted]) -> Option<Denial> {
+        self.denial(version).or_else(|| self.denial_of_files(files))
+    }
+
+    /// Why one of these files must not be used here.
+    pub(crate) fn denial_of_files(&self, files: &[Wanted]) -> Option<Denial> {
         let mut files = files.iter();
-        let of_files = || files.find_map(|wanted| self.denial_of_blob(wanted.entry.hash()));
-        self.denial(version).or_else(of_files)
+        files.find_map(|wanted| self.denial_of_blob(wanted.entry.hash()))
     }
 
     /// Why nothing of what a key says is shown here.

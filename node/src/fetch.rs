@@ -5,6 +5,7 @@
 //! [`delta`] before. A full disk pauses it: [`space`].
 
 mod delta;
+mod denied;
 mod error;
 mod job;
 mod links;
@@ -21,7 +22,6 @@ mod writer;
 
 use std::{path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
-use opendag_protocol::denial::Denial;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -62,14 +62,14 @@ pub(crate) async fn fetch(
     let net = shared.net().await?;
     let wish = cancel.run_until_cancelled(asked.anywhere(shared, &net, within, report));
     let wish = wish.await.ok_or(FetchError::Cancelled)??;
-    refuse_denied(request, shared.denial_of_id(wish.id))?;
+    denied::refuse(request, shared.denial_of_id(wish.id))?;
     let found = cancel.run_until_cancelled(find(shared, &net, &wish, (within, report)));
     let (mut search, mut version) = found.await.ok_or(FetchError::Cancelled)??;
-    refuse_denied(request, shared.denial(&version))?;
+    denied::refuse(request, shared.denial(&version))?;
     if request.mirror && !request.for_mirror {
         let newest = cancel.run_until_cancelled(search.newest(version));
         version = newest.await.ok_or(FetchError::Cancelled)??;
-        refuse_denied(request, shared.denial(&version))?;
+        denied::refuse(request, shared.denial(&version))?;
         refuse_fork(shared, request, &wish, &version)?;
         if let Some(event) = kept_here(shared, &version, start).await? {
             return Ok(event);
@@ -84,7 +84,9 @@ pub(crate) async fn fetch(
         mut describe,
         wanted,
     } = described.ok_or(FetchError::Cancelled)??;
-    refuse_denied(request, shared.denial_of_any(&version, &wanted))?;
+    let denied = denied::Stop::new(shared, (&version, &selection), cancel);
+    let stop = denied.stop.clone();
+    denied::refuse(request, shared.denial_of_any(&version, &wanted))?;
     refuse_fork(shared, request, &wish, &version)?;
     warn(&version, &wish, report).await;
     // What the plan refers to is durable before anything refers to it.
@@ -115,12 +117,16 @@ pub(crate) async fn fetch(
         version: &version,
         output,
         report,
-        cancel,
+        cancel: &stop,
         start,
     };
     kept.await.map_err(|_| FetchError::Stopped)??;
     let admitted = retain::admit(shared, plan.needs(&job.output, request)).await?;
-    let done = job.run(net, describe, plan, delta).await;
+    let run = Box::pin(job.run(net, describe, plan, delta));
+    let done = match request.ignore_denylists {
+        true => run.await,
+        false => denied.unless_denied(run).await,
+    };
     drop(admitted);
     retain::settle(shared).await;
     // What came although it is denied is not given to others.
@@ -233,14 +239,6 @@ async fn kept_here(
         head: version.head(),
         seconds: start.elapsed().as_secs_f64(),
     }))
-}
-
-/// What is denied here is not fetched, unless the user says that it shall be all the same.
-fn refuse_denied(request: &FetchRequest, denial: Option<Denial>) -> Result<(), FetchError> {
-    match denial.filter(|_| !request.ignore_denylists) {
-        Some(denial) => Err(FetchError::Denied(Box::new(denial))),
-        None => Ok(()),
-    }
 }
 
 /// Of two versions that the owners signed as the same, none is taken for the newest without being asked for.

@@ -27,6 +27,7 @@ use crate::{
         DescribeRequest, Event, FileInfo, LinkRequest, MirrorInfo, PeerInfo, PinnedBy, PlaceInfo,
         VersionInfo,
     },
+    owners::renew,
     read::ReadFault,
     report::Reporter,
     resolve::{self, Asked, ResolveError, Version, Wish, history, now},
@@ -369,7 +370,7 @@ pub(crate) async fn status(
     let (follows, failing) = shared.follows.counts();
     counters.insert("follows".to_owned(), count(follows));
     counters.insert("follows_failing".to_owned(), count(failing));
-    counters.insert("heads_to_renew".to_owned(), owners::renew::count(shared)?);
+    counters.insert("heads_to_renew".to_owned(), renew::count(shared)?);
     Ok(Event::Status {
         counters,
         running: shared.running.list(),
@@ -440,7 +441,7 @@ async fn info(shared: &Arc<Shared>, version: &Version) -> Result<VersionInfo, In
         reviews: None,
         denied: shared.denial(version).map(|denial| denial.to_string()),
         renewal: match newest {
-            true => owners::renew::due(shared, state).unwrap_or_default(),
+            true => renew::due(shared, state).unwrap_or_default(),
             false => None,
         },
         places,

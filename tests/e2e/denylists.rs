@@ -6,12 +6,17 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use opendag_protocol::{Hash, ManifestId};
-use opendag_tests::{Daemon, Node, Tree, hostile::Curious, http, world::text};
+use opendag_protocol::{BlobId, Hash, ManifestId};
+use opendag_tests::{
+    Daemon, MIB, Node, Tree,
+    hostile::Curious,
+    http,
+    world::{COMMAND_TIME_MAX, text},
+};
 
 use crate::{
     catalogue::{known, wait_until_known},
-    common::{ensure_says, world},
+    common::{ensure_equal, ensure_says, world},
     community::ensure_said,
 };
 
@@ -242,5 +247,47 @@ fn what_a_denied_publisher_says_is_not_passed_on() -> Result<()> {
     let way = between.daemon(["--bootstrap", from.address()?])?;
     wait_until_known(&way, 2, HEARD_MAX)?;
     ensure!(known(&to)? == 1 && known(&late)? == 1);
+    Ok(())
+}
+
+#[test]
+fn what_is_denied_while_it_is_fetched_is_fetched_no_further() -> Result<()> {
+    let world = world()?;
+    let tree = Tree::new(61)
+        .file("large.bin", 24 * MIB)
+        .file("small.txt", 90_000);
+    let source = tree.write(&world.path("source"))?;
+    let publisher = world.node("publisher").daemon::<&str>([])?;
+    let dataset = text(&publisher.node().publish(&source, "data")?, "dataset")?;
+    let reader = world.node("reader");
+    let daemon = reader.daemon([
+        "--bootstrap",
+        publisher.address()?,
+        "--download-limit",
+        "4MB",
+    ])?;
+    let blob = BlobId::from_hash(Hash::of(&fs::read(source.join("large.bin"))?)).to_string();
+    for denied in [&dataset, &blob] {
+        let output = world.path(denied);
+        let mut fetch = reader.start_fetch(&dataset, &output, &[])?;
+        fetch.wait_for("some of it", COMMAND_TIME_MAX, |event| {
+            event["phase"] == "fetch" && event["received_bytes"].as_u64() > Some(MIB)
+        })?;
+        let deny = ["denylist", "add", denied, "--reason", "it was stolen"];
+        reader.run(deny)?.ok()?;
+        let stopped = fetch.finish(COMMAND_TIME_MAX)?.code(4)?;
+        ensure_says(&stopped, &["it was stolen"])?;
+        ensure!(!output.join("large.bin").exists(), "it was fetched");
+        let received = stopped.received_bytes();
+        ensure!(received < 20 * MIB, "{received} bytes came all the same");
+        reader.run(["denylist", "remove", denied])?.ok()?;
+    }
+    // What came stays, and the fetch goes on when it may.
+    let output = world.path(&dataset);
+    let fetched = reader.fetch(&dataset, &output, &[])?.ok()?;
+    let received = fetched.received_bytes();
+    ensure!(received < 24 * MIB, "{received} bytes came again");
+    ensure_equal(&source, &output)?;
+    daemon.stop()?;
     Ok(())
 }

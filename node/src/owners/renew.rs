@@ -21,9 +21,6 @@ use crate::{
     store::StoreError,
 };
 
-/// One more than the last: of two heads of one second chance would decide which one counts.
-const ONE_SECOND: std::time::Duration = std::time::Duration::from_secs(1);
-
 /// Is it time to sign a head again? Half of its life is over.
 pub(crate) fn is_due(shared: &Shared, head: &HeadFields) -> bool {
     head.expires_at <= now().saturating_add(shared.config.head_lifetime / 2)
@@ -96,12 +93,8 @@ pub(super) async fn renew(
         drafts::check_new(file)?;
     }
     let newest = state.newest().ok_or(OwnersError::NoVersion)?;
-    let (dataset, owners) = (state.dataset_id(), state.owners().current_id());
-    let at = (newest.sequence(), newest.manifest());
-    let mut fields = publish::head_fields(shared, dataset, owners, at);
-    fields.issued_at = fields
-        .issued_at
-        .max(newest.issued_at().saturating_add(ONE_SECOND));
+    let version = (newest.sequence(), newest.manifest());
+    let fields = publish::next_head_fields(shared, state, version);
     let expires_at = fields.expires_at;
     let head = UnfinishedRecord::new(Head::new(fields)?);
     let mut draft = Draft::new(state.owners(), [head]).map_err(DraftsError::Sign)?;
@@ -119,7 +112,7 @@ pub(super) async fn renew(
     let records = draft.finish().map_err(DraftsError::Sign)?;
     drafts::learn(shared, &draft, &records)?;
     if let Some(net) = shared.running_net() {
-        announce::tell_head(shared, net, dataset).await;
+        announce::tell_head(shared, net, state.dataset_id()).await;
     }
     Ok(Event::Changed {
         message: format!(

@@ -1,6 +1,6 @@
 //! Signing a version: which dataset it belongs to, its manifest, and the head that says it is newest.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use opendag_protocol::{
     BlobId, DatasetId, Hash, ManifestId, RecordId,
@@ -24,6 +24,8 @@ use crate::{
 
 /// The key that is used, and made at the first use, when the user names none.
 pub(crate) const DEFAULT_KEY: &str = "default";
+/// What heads are counted in: the newer of two with one number is the one that was signed later.
+const HEADS_APART_MIN: Duration = Duration::from_secs(1);
 
 /// A version that is signed.
 #[derive(Clone, Debug)]
@@ -202,7 +204,7 @@ pub(super) fn sign(
         Next::Same(manifest) => (false, manifest),
     };
     records.push(manifest);
-    let head = head_fields(shared, state.dataset_id(), state.owners().current_id(), at);
+    let head = next_head_fields(shared, &state, at);
     let head = Record::Head(Head::new(head)?);
     records.push(SignedRecord::sign(&head, &keys)?);
     Ok(Signed {
@@ -226,7 +228,7 @@ pub(super) fn draft(shared: &Shared, unsigned: &Unsigned) -> Result<Draft, Publi
         // It bears its signatures already.
         Next::Same(_) => None,
     };
-    let head = head_fields(shared, state.dataset_id(), state.owners().current_id(), at);
+    let head = next_head_fields(shared, state, at);
     let head = UnfinishedRecord::new(Head::new(head)?);
     Ok(Draft::new(
         state.owners(),
@@ -242,10 +244,25 @@ pub(crate) fn sign_head(
     manifest: ManifestId,
 ) -> Result<SignedRecord, PublishError> {
     let keys = signers(shared, state, None)?;
-    let (dataset, owners) = (state.dataset_id(), state.owners().current_id());
-    let head = Head::new(head_fields(shared, dataset, owners, (sequence, manifest)))?;
+    let head = Head::new(next_head_fields(shared, state, (sequence, manifest)))?;
     let keys: Vec<&SecretKey> = keys.iter().collect();
     Ok(SignedRecord::sign(&Record::Head(head), &keys)?)
+}
+
+/// What the next head of a dataset says. It is later than the last one also if both are signed within one second: else
+/// it would not count.
+pub(crate) fn next_head_fields(
+    shared: &Shared,
+    state: &DatasetState,
+    version: (u64, ManifestId),
+) -> HeadFields {
+    let (dataset, owners) = (state.dataset_id(), state.owners().current_id());
+    let mut fields = head_fields(shared, dataset, owners, version);
+    if let Some(last) = state.newest() {
+        let later = last.issued_at().saturating_add(HEADS_APART_MIN);
+        fields.issued_at = fields.issued_at.max(later);
+    }
+    fields
 }
 
 /// What a head says by which the owners of a record tell that this version is the newest.

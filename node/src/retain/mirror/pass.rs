@@ -111,6 +111,13 @@ impl<'a> Pass<'a> {
                 self.let_go(&wanting).await?;
                 break;
             };
+            let version = wanting.meant.get(at).map(|meant| &meant.version);
+            if let Some(version) = version
+                && let Some(denial) = self.shared.denial(version)
+            {
+                self.failed.insert(version.id, denial.to_string());
+                continue;
+            }
             // Nothing goes for what nobody has.
             self.ask(&wanting.meant, at).await;
             let version = wanting.meant.swap_remove(at).version;
@@ -247,7 +254,8 @@ impl<'a> Pass<'a> {
     fn worth_asking(&self, wanting: &Wanting) -> Option<usize> {
         let is_new = |meant: &Meant| {
             let id = meant.version.id;
-            !meant.here && !self.asked.contains_key(&id) && !self.refused.contains_key(&id)
+            let is_known = self.asked.contains_key(&id) || self.refused.contains_key(&id);
+            !meant.here && !is_known && self.shared.denial(&meant.version).is_none()
         };
         let left_out = wanting.meant.iter().zip(&wanting.choice.left_out);
         let mut left_out = left_out
