@@ -22,6 +22,7 @@ mod request;
 mod retain;
 mod review;
 mod search;
+mod version;
 mod watched;
 
 use std::future::Future;
@@ -35,10 +36,7 @@ pub use draft::{
     DraftInfo, DraftKind, DraftVersion, MissingInfo, OwnerRecordInfo, OwnerSet, OwnersInfo,
     RenewalInfo,
 };
-pub use event::{
-    AliasInfo, BadShard, Event, FileInfo, HeadInfo, KeyInfo, PeerInfo, PeerShare, PlaceInfo,
-    Progress, VersionInfo,
-};
+pub use event::{AliasInfo, BadShard, Event, FileInfo, KeyInfo, PeerInfo, PeerShare, Progress};
 pub use follow::{FollowInfo, FollowRequest, FollowedInfo, UnfollowRequest};
 pub use fork::{ForkInfo, ForkSide};
 pub use lineage::{
@@ -61,6 +59,7 @@ use schemars::JsonSchema;
 pub use search::{FoundInfo, SearchRequest};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+pub use version::{HeadInfo, PlaceInfo, VersionInfo};
 pub use watched::Watched;
 
 /// Whoever carries out operations: a node, or a daemon behind the local API.

@@ -174,17 +174,13 @@ struct Gather {
 impl Gather {
     async fn run(mut self, mut finder: Finder, mut banned: mpsc::Receiver<PeerId>) {
         let mut listeners = JoinSet::new();
-        let (met, mut exchanged) = mpsc::channel(NEWS_WAITING_MAX);
+        let (tell, mut heard) = mpsc::channel(NEWS_WAITING_MAX);
         loop {
             let net = self.net.clone();
             let deadline = self.places.deadline(|peer| useful_at(&net, peer));
             tokio::select! {
                 Some(peer) = finder.next() => self.offer(peer),
-                Some(named) = exchanged.recv() => {
-                    if self.named.len() < NAMED_WAITING_MAX {
-                        self.named.push_back(named);
-                    }
-                }
+                Some(heard) = heard.recv() => self.heard(heard),
                 Some(dialled) = self.dials.join_next() => {
                     if let Ok(Some(peer)) = dialled {
                         self.offer(peer);
@@ -205,7 +201,7 @@ impl Gather {
                 .next(Instant::now(), |peer| useful_at(&net, peer))
             {
                 match turn {
-                    Turn::Begin(peer) => self.listen(peer, &mut listeners, &met),
+                    Turn::Begin(peer) => self.listen(peer, &mut listeners, &tell),
                     Turn::End(peer) => {
                         tracing::debug!(%peer, "makes room for another peer");
                         self.left(peer).await;
@@ -213,6 +209,17 @@ impl Gather {
                 }
             }
             self.dial_named();
+        }
+    }
+
+    fn heard(&mut self, heard: Heard) {
+        match heard {
+            Heard::Named(named) if self.named.len() < NAMED_WAITING_MAX => {
+                self.named.push_back(named);
+            }
+            Heard::Named(_) => {}
+            Heard::Nothing(peer) => self.places.has_nothing(peer),
+            Heard::Something(peer) => self.places.has_something(Instant::now(), peer),
         }
     }
 
@@ -247,7 +254,7 @@ impl Gather {
         &mut self,
         peer: PeerId,
         listeners: &mut JoinSet<PeerId>,
-        met: &mpsc::Sender<PeerAddr>,
+        heard: &mpsc::Sender<Heard>,
     ) {
         let listener = Listener {
             shared: self.shared.clone(),
@@ -255,7 +262,7 @@ impl Gather {
             manifest: self.manifest,
             peer,
             tell: self.tell.clone(),
-            met: met.clone(),
+            heard: heard.clone(),
         };
         let task = listeners.spawn(async move {
             if let Err(error) = listener.listen().await {
@@ -271,6 +278,17 @@ fn useful_at(net: &Net, peer: &PeerId) -> Option<Instant> {
     net.useful_at(peer).map(Instant::from_std)
 }
 
+/// What a listener tells the others' keeper.
+#[derive(Debug)]
+enum Heard {
+    /// A peer was named.
+    Named(PeerAddr),
+    /// A peer has nothing of the version.
+    Nothing(PeerId),
+    /// It has something.
+    Something(PeerId),
+}
+
 /// Listens to one peer.
 struct Listener {
     shared: Arc<Shared>,
@@ -278,8 +296,7 @@ struct Listener {
     manifest: ManifestId,
     peer: PeerId,
     tell: mpsc::Sender<News>,
-    /// Where the peers go that this one names.
-    met: mpsc::Sender<PeerAddr>,
+    heard: mpsc::Sender<Heard>,
 }
 
 impl Listener {
@@ -303,6 +320,8 @@ impl Listener {
                 HoldingsUpdate::Nothing => {
                     deadline = NOTHING_MAX;
                     self.send(News::Nothing(peer)).await;
+                    // When much is waiting already, its place is free a little later.
+                    let _ = self.heard.try_send(Heard::Nothing(peer));
                     continue;
                 }
                 HoldingsUpdate::Busy => return Err(ask::AskError::Busy),
@@ -333,6 +352,7 @@ impl Listener {
             if joined.is_none() {
                 joined = Some(self.shared.members.join(self.manifest, peer));
                 self.send(News::Joined(peer)).await;
+                let _ = self.heard.try_send(Heard::Something(peer));
             }
             deadline = SILENCE_MAX;
             self.send(news).await;
@@ -344,7 +364,7 @@ impl Listener {
     fn meet(&self, named: &opendag_protocol::wire::PeerAddr) {
         if let Some(address) = self.shared.peer_address(named) {
             // When many are waiting already, one less is no loss.
-            let _ = self.met.try_send(address);
+            let _ = self.heard.try_send(Heard::Named(address));
         }
     }
 

@@ -24,8 +24,8 @@ const PEERS_KNOWN_MAX: usize = 1024;
 /// Invariant: who waits or rests, or is banned, is not here.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    /// Who is listened to, and since when.
-    here: BTreeMap<PeerId, Instant>,
+    /// Who is listened to, and since when; `None`: it said that it has nothing.
+    here: BTreeMap<PeerId, Option<Instant>>,
     waiting: VecDeque<PeerId>,
     rest: BTreeMap<PeerId, Instant>,
     banned: BTreeSet<PeerId>,
@@ -66,6 +66,20 @@ impl Places {
         }
     }
 
+    /// A peer said that it has nothing: it makes room at once.
+    pub(super) fn has_nothing(&mut self, peer: PeerId) {
+        if let Some(since) = self.here.get_mut(&peer) {
+            *since = None;
+        }
+    }
+
+    /// A peer said that it has something.
+    pub(super) fn has_something(&mut self, now: Instant, peer: PeerId) {
+        if let Some(since) = self.here.get_mut(&peer) {
+            since.get_or_insert(now);
+        }
+    }
+
     /// It is never listened to again. If it is now, its stream tells nothing any more.
     pub(super) fn ban(&mut self, peer: PeerId) {
         self.banned.insert(peer);
@@ -90,37 +104,37 @@ impl Places {
     ) -> Option<Turn> {
         self.waiting.front()?;
         if self.here.len() >= FETCH_PEERS_MAX {
-            let (useless_since, peer) = self.least_useful(useful_at)?;
-            let has_to_go = now >= useless_since + PROVE_WITHIN;
+            let (due, peer) = self.least_useful(useful_at)?;
+            let has_to_go = due.is_none_or(|due| due <= now);
             return has_to_go.then(|| {
                 self.left(now, peer);
                 Turn::End(peer)
             });
         }
         let peer = self.waiting.pop_front()?;
-        self.here.insert(peer, now);
+        self.here.insert(peer, Some(now));
         Some(Turn::Begin(peer))
     }
 
-    /// When somebody has to make room, if nothing happens before.
+    /// When somebody has to make room, if nothing happens before. To be asked after [`Places::next`].
     pub(super) fn deadline(
         &self,
         useful_at: impl Fn(&PeerId) -> Option<Instant>,
     ) -> Option<Instant> {
         self.waiting.front()?;
-        Some(self.least_useful(useful_at)?.0 + PROVE_WITHIN)
+        self.least_useful(useful_at)?.0
     }
 
-    /// Who gave nothing for the longest time, and since when.
+    /// Who has to make room first, and when; `None`: at once.
     fn least_useful(
         &self,
         useful_at: impl Fn(&PeerId) -> Option<Instant>,
-    ) -> Option<(Instant, PeerId)> {
-        let useless = self.here.iter().map(|(peer, since)| {
-            let useful = useful_at(peer).unwrap_or(*since);
-            (useful.max(*since), *peer)
-        });
-        useless.min()
+    ) -> Option<(Option<Instant>, PeerId)> {
+        let due = |(peer, since): (&PeerId, &Option<Instant>)| {
+            let since = since.map(|since| useful_at(peer).map_or(since, |at| at.max(since)));
+            (since.map(|since| since + PROVE_WITHIN), *peer)
+        };
+        self.here.iter().map(due).min()
     }
 }
 

@@ -64,6 +64,23 @@ fn who_was_useful_waits_before_strangers_and_stays() {
 }
 
 #[test]
+fn who_has_nothing_makes_room_at_once() {
+    let start = Instant::now();
+    let (mut places, peers) = crowded(start, 2);
+    places.has_nothing(peers[5]);
+    places.has_nothing(peers[6]);
+    // By now it has.
+    places.has_something(start, peers[6]);
+    let [first, second] = [peers[FETCH_PEERS_MAX], peers[FETCH_PEERS_MAX + 1]];
+    let done = turns(&mut places, start, &[(peers[5], start)]);
+    assert_eq!(done, [Turn::End(peers[5]), Turn::Begin(first)]);
+    assert_eq!(places.deadline(|_| None), Some(start + PROVE_WITHIN));
+    places.has_nothing(first);
+    let done = turns(&mut places, start, &[]);
+    assert_eq!(done, [Turn::End(first), Turn::Begin(second)]);
+}
+
+#[test]
 fn nobody_has_to_go_while_nobody_waits() {
     let start = Instant::now();
     let (mut places, _) = crowded(start, 0);
