@@ -70,6 +70,7 @@ pub(crate) async fn keep_announced(shared: Arc<Shared>, net: Net) {
     let mut ticks = interval(ANNOUNCE_EVERY);
     let mut told = BTreeMap::new();
     let mut warned = Warned::default();
+    shared.renewals.found(BTreeSet::new());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
@@ -94,9 +95,13 @@ pub(crate) async fn keep_announced(shared: Arc<Shared>, net: Net) {
                 datasets.insert(version.dataset());
             }
         }
+        let mut waiting = BTreeSet::new();
         for dataset in &datasets {
-            freshen(&shared, *dataset, &mut warned);
+            if freshen(&shared, *dataset, &mut warned) {
+                waiting.insert(*dataset);
+            }
         }
+        shared.renewals.found(waiting);
         for dataset in datasets {
             net.provide(dataset.hash()).await;
             let state = shared.store.dataset(&dataset).ok().flatten();
@@ -151,27 +156,31 @@ impl Warned {
     }
 }
 
-/// Signs the head again if half of its life is over and the keys are here.
-fn freshen(shared: &Shared, dataset: DatasetId, warned: &mut Warned) {
+/// Signs the head again if half of its life is over and the keys are here. Answers whether it waits for other owners.
+fn freshen(shared: &Shared, dataset: DatasetId, warned: &mut Warned) -> bool {
     let Ok(Some(state)) = shared.store.dataset(&dataset) else {
-        return;
+        return false;
     };
-    let Some(head) = state.newest() else { return };
+    let Some(head) = state.newest() else {
+        return false;
+    };
     let fields = head.fields();
     if !renew::is_due(shared, fields) {
-        return;
+        return false;
     }
     match publish::sign_head(shared, &state, fields.sequence, fields.manifest) {
         Ok(head) => learn_all(shared, &[head]),
         Err(PublishError::Threshold { .. }) => {
-            if let Ok(Some(renewal)) = renew::due(shared, &state)
-                && warned.is_due(dataset)
-            {
-                tracing::warn!(%dataset, "{}", renew::warning(&state, &renewal));
+            if let Ok(Some(renewal)) = renew::due(shared, &state) {
+                if warned.is_due(dataset) {
+                    tracing::warn!(%dataset, "{}", renew::warning(&state, &renewal));
+                }
+                return true;
             }
         }
         Err(error) => tracing::warn!(%dataset, %error, "cannot sign a head again"),
     }
+    false
 }
 
 impl Shared {

@@ -262,15 +262,18 @@ impl Shared {
     }
 
     /// May a record not leave this node?
-    pub(crate) fn is_withheld_record(&self, record: &SignedRecord) -> bool {
+    pub(crate) fn is_withheld_record(&self, record: &Record) -> bool {
         let denials = self.denylists.denials();
         if denials.is_empty() {
             return false;
         }
-        let of_version = matches!(record.record(), Record::Manifest(_))
-            && self.denial_of_id(record.id()).is_some();
-        let said = record.as_statement().map(|said| said.author());
-        let dataset = record.record().dataset_id();
+        let of_version =
+            matches!(record, Record::Manifest(_)) && self.denial_of_id(record.id()).is_some();
+        let said = match record {
+            Record::Statement(said) => Some(said.author()),
+            Record::Dataset(_) | Record::Manifest(_) | Record::Head(_) | Record::Other(_) => None,
+        };
+        let dataset = record.dataset_id();
         of_version
             || dataset.is_some_and(|dataset| self.is_denied_dataset(dataset))
             || said.is_some_and(|author| self.is_silenced(author))

@@ -32,6 +32,7 @@ mod places;
 mod read;
 mod reader;
 mod rebuild;
+mod recent;
 mod records;
 mod removal;
 mod replay;

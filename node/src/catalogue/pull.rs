@@ -76,7 +76,7 @@ async fn batch(
     let mut told = ask::some(net, peer, ids).await?;
     // What is denied here is neither kept nor passed on.
     told.retain(|record| {
-        let denied = shared.is_withheld_record(record);
+        let denied = shared.is_withheld_record(record.record());
         if denied {
             shared.catalogue.is_useless(record.id());
             shared.catalogue.wanted.found(&record.id());

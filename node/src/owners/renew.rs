@@ -1,8 +1,13 @@
 //! Heads that a node cannot sign again alone: their owners are told in time, and sign together.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use opendag_protocol::{
+    DatasetId,
     catalogue::DatasetState,
     draft::Draft,
     key::PublicKey,
@@ -52,13 +57,29 @@ pub(crate) fn due(
     }))
 }
 
+/// The datasets whose heads wait for their owners, as a daemon found them when it last looked at all. Without a daemon
+/// nobody has.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting(Mutex<Option<BTreeSet<DatasetId>>>);
+
+impl Waiting {
+    /// What was found.
+    pub(crate) fn found(&self, datasets: BTreeSet<DatasetId>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(datasets);
+    }
+
+    fn get(&self) -> Option<BTreeSet<DatasetId>> {
+        let datasets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        datasets.clone()
+    }
+}
+
 /// How many datasets that lie here wait for their owners.
 pub(crate) fn count(shared: &Shared) -> Result<u64, StoreError> {
-    let mut datasets = BTreeSet::new();
-    for place in shared.store.places()? {
-        let record = shared.store.manifest_of(&place.manifest)?;
-        datasets.extend(record.and_then(|record| record.record().dataset_id()));
-    }
+    let datasets = match shared.renewals.get() {
+        Some(found) => found,
+        None => shared.store.placed_datasets()?,
+    };
     let mut count = 0;
     for dataset in datasets {
         let state = shared.store.dataset(&dataset)?;

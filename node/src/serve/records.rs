@@ -2,7 +2,6 @@
 
 use opendag_protocol::{
     DatasetId, RecordId,
-    record::SignedRecord,
     wire::{RecordBytes, RecordsRequest, RecordsResponse},
 };
 
@@ -22,7 +21,7 @@ pub(super) async fn answer(shared: &Shared, stream: &mut Stream) -> Result<(), F
         RecordsRequest::Get { ids } => {
             for id in ids {
                 let answer = match record(shared, &id) {
-                    Some(record) => answer_of(record.bytes().to_vec()),
+                    Some(record) => answer_of(record),
                     None => RecordsResponse::NotFound(id),
                 };
                 write_frame(stream, &answer, ANSWER_DEADLINE).await?;
@@ -42,9 +41,13 @@ fn answer_of(record: Vec<u8>) -> RecordsResponse {
     RecordBytes::try_from(record).map_or(RecordsResponse::End, RecordsResponse::Record)
 }
 
-fn record(shared: &Shared, id: &RecordId) -> Option<SignedRecord> {
-    match shared.store.record(id) {
-        Ok(record) => record.filter(|record| !shared.is_withheld_record(record)),
+/// Whoever asked verifies the signatures.
+fn record(shared: &Shared, id: &RecordId) -> Option<Vec<u8>> {
+    match shared.store.envelope(id) {
+        Ok(found) => {
+            let (bytes, record) = found?;
+            (!shared.is_withheld_record(&record)).then_some(bytes)
+        }
         Err(error) => {
             tracing::warn!(record = %id, %error, "cannot read a record");
             None
@@ -78,6 +81,6 @@ fn of_dataset(shared: &Shared, dataset: &DatasetId) -> Vec<Vec<u8>> {
         .into_iter()
         .chain(proofs)
         .filter_map(|id| record(shared, &id));
-    records.extend(others.map(|record| record.bytes().to_vec()));
+    records.extend(others);
     records
 }

@@ -163,8 +163,8 @@ impl Store {
     }
 
     fn dataset_of(&self, manifest: &ManifestId) -> Result<Option<DatasetId>, StoreError> {
-        let record = self.manifest_of(manifest)?;
-        Ok(record.and_then(|record| record.record().dataset_id()))
+        let record = self.envelope(&(*manifest).into())?;
+        Ok(record.and_then(|(_, record)| record.dataset_id()))
     }
 }
 

@@ -147,7 +147,11 @@ impl Store {
             .get(Table::Datasets, id.hash().as_bytes())?;
         // A state that cannot be read must not pass for an unknown dataset: heads would go backwards.
         found
-            .map(|value| decode_state(&value).ok_or_else(|| self.inner.index.damaged().into()))
+            .map(|value| {
+                let recent = &self.inner.recent_states;
+                let state = recent.read(&id.hash(), &value, decode_state);
+                state.ok_or_else(|| self.inner.index.damaged().into())
+            })
             .transpose()
     }
 

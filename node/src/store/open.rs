@@ -10,7 +10,8 @@ use std::{
 
 use opendag_protocol::{
     BlobId, DatasetId, Hash, ManifestId, RecordId,
-    catalogue::Refused,
+    catalogue::{DatasetState, Refused},
+    record::SignedRecord,
     statements::{StatementLimits, Statements},
 };
 use tokio::{
@@ -30,12 +31,15 @@ use super::{
     outboards::Outboards,
     partial::PartialShard,
     place::RootId,
+    recent::Recent,
     segment::{Damage, Segments},
 };
 use crate::disk::{Confined, DiskError};
 
 /// Shards that turned stale and that a slow listener has not heard of yet.
 const STALE_WAITING_MAX: usize = 1024;
+/// Datasets, and records, that are remembered after they were read: a few kilobytes each.
+const RECENT_MAX: usize = 1024;
 
 /// Changes of the catalogue that a slow listener has not heard of yet; one that misses some looks at all.
 const CHANGES_WAITING_MAX: usize = 4096;
@@ -140,6 +144,8 @@ pub(crate) struct Inner {
     pub(crate) limit: u64,
     /// Grows with each change of the catalogue.
     pub(crate) generation: AtomicU64,
+    pub(super) recent_states: Recent<DatasetState>,
+    pub(super) recent_records: Recent<SignedRecord>,
     pub(crate) statements: Mutex<Statements>,
     pub(crate) protected: Mutex<Protected>,
     pub(crate) changes: broadcast::Sender<CatalogueChange>,
@@ -213,6 +219,8 @@ impl Store {
                     live: AtomicU64::new(0),
                     limit,
                     generation: AtomicU64::new(0),
+                    recent_states: Recent::new(RECENT_MAX),
+                    recent_records: Recent::new(RECENT_MAX),
                     protected: Mutex::default(),
                     statements: Mutex::new(Statements::new(StatementLimits::with_bytes(0))),
                     changes: broadcast::channel(CHANGES_WAITING_MAX).0,

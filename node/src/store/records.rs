@@ -69,6 +69,31 @@ impl Store {
     /// # Errors
     /// [`StoreError::Index`], `Disk`.
     pub fn record(&self, id: &RecordId) -> Result<Option<SignedRecord>, StoreError> {
+        let recent = &self.inner.recent_records;
+        let verify = |bytes: &[u8]| SignedRecord::decode(bytes).ok();
+        self.read_record(id, |bytes| {
+            let record = recent.read(&id.hash(), bytes, verify)?;
+            (record.id() == *id).then_some(record)
+        })
+    }
+
+    /// The envelope of a record, by its id, and what it says: for others, who verify the signatures themselves. That it
+    /// is what was kept a checksum tells. Blocks.
+    ///
+    /// # Errors
+    /// As [`Store::record`].
+    pub(crate) fn envelope(&self, id: &RecordId) -> Result<Option<(Vec<u8>, Record)>, StoreError> {
+        self.read_record(id, |bytes| {
+            let record = SignedRecord::peek(bytes).ok()?;
+            (record.id() == *id).then(|| (bytes.to_vec(), record))
+        })
+    }
+
+    fn read_record<T>(
+        &self,
+        id: &RecordId,
+        decode: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, StoreError> {
         let _still = self.inner.moving.read();
         let found = self.inner.index.get(Table::Records, id.hash().as_bytes())?;
         let Some(lies) = found.as_deref().and_then(Lies::decode) else {
@@ -77,8 +102,7 @@ impl Store {
         let entry = read_entry(&self.inner.data_dir.records_path(), lies.at)?;
         let record = entry
             .filter(|(kind, _)| *kind == EntryKind::Record)
-            .and_then(|(_, bytes)| SignedRecord::decode(&bytes).ok())
-            .filter(|record| record.id() == *id);
+            .and_then(|(_, bytes)| decode(&bytes));
         if record.is_none() {
             tracing::warn!(record = %id, "a record is damaged on disk and has to be fetched again");
         }

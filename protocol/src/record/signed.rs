@@ -61,7 +61,7 @@ impl SignedRecord {
     ///
     /// # Errors
     /// Any [`RecordError`] but those about signatures.
-    pub(crate) fn peek(bytes: &[u8]) -> Result<Record, RecordError> {
+    pub fn peek(bytes: &[u8]) -> Result<Record, RecordError> {
         check_size(bytes.len(), RECORD_BYTES_MAX)?;
         let envelope: Envelope =
             cbor::from_slice_canonical(bytes).map_err(RecordError::Envelope)?;
