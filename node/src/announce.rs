@@ -85,20 +85,17 @@ pub(crate) async fn keep_announced(shared: Arc<Shared>, net: Net) {
             }
         };
         shared.protect_own();
-        let mut datasets = BTreeSet::new();
+        let (mut datasets, mut waiting) = (BTreeSet::new(), BTreeSet::new());
         for manifest in versions {
             if shared.is_denied_version(manifest) {
                 continue;
             }
             net.provide(manifest.hash()).await;
-            if let Ok(Some(version)) = crate::resolve::version(&shared, manifest) {
-                datasets.insert(version.dataset());
-            }
-        }
-        let mut waiting = BTreeSet::new();
-        for dataset in &datasets {
-            if freshen(&shared, *dataset, &mut warned) {
-                waiting.insert(*dataset);
+            if let Ok(Some(version)) = crate::resolve::version(&shared, manifest)
+                && datasets.insert(version.dataset())
+                && freshen(&shared, version.dataset(), &mut warned)
+            {
+                waiting.insert(version.dataset());
             }
         }
         shared.renewals.found(waiting);
