@@ -110,6 +110,18 @@ impl Denylists {
         denials.of_dataset(id, owners, now()).is_some()
     }
 
+    /// Is a key of the DHT that of a dataset or version that is denied, as far as this is known without reading anything?
+    pub(crate) fn denies_key(&self, key: Hash) -> bool {
+        let denials = self.denials();
+        if denials.is_empty() {
+            return false;
+        }
+        let (manifest, dataset) = (ManifestId::from_hash(key), DatasetId::from_hash(key));
+        denials.of_version(manifest, dataset, &[], now()).is_some()
+            || self.withheld.has_dataset(&dataset)
+            || self.withheld.has_version(&manifest)
+    }
+
     /// Is a change of the catalogue one of a list that is heeded?
     fn heeds(&self, store: &Store, statement: &RecordId) -> bool {
         let record = store.record(statement).ok().flatten();

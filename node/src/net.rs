@@ -65,7 +65,13 @@ pub struct NetConfig {
     pub mdns: bool,
     /// Judges a value before the DHT stores or returns it.
     pub validate_head: HeadValidator,
+    /// Which keys of the DHT it neither stores nor answers anything about.
+    pub denies_key: KeyDenier,
 }
+
+/// Is a key of the DHT, the hash of a dataset or of a manifest, one about which nothing is kept for others? It runs
+/// inside the network task: it must be quick and must not block.
+pub type KeyDenier = std::sync::Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
 /// Judges `(key, value)` of the DHT: is the value a validly signed head of the dataset whose hash is
 /// the key, and how new is it? `None` refuses it.

@@ -29,7 +29,7 @@ use crate::{
     members::Members,
     metrics::Metrics,
     mount::Mounts,
-    net::{HeadValidator, Inbound, Net, NetConfig, NetError, PeerAddr},
+    net::{HeadValidator, Inbound, KeyDenier, Net, NetConfig, NetError, PeerAddr},
     ops::Event,
     owners::renew::Waiting,
     place::Places,
@@ -232,6 +232,7 @@ impl Shared {
             dht_server: self.role == Role::Daemon,
             mdns: self.config.mdns,
             validate_head: self.head_validator(),
+            denies_key: self.key_denier(),
         })
         .await?;
         let Inbound { streams, events } = inbound;
@@ -264,6 +265,14 @@ impl Shared {
             let denied = denylists.denies_dataset(&store, dataset);
             let rank = || announce::rank_head(&store, key, value);
             (!denied).then(rank).flatten()
+        })
+    }
+
+    fn key_denier(&self) -> KeyDenier {
+        let denylists = self.denylists.clone();
+        Arc::new(move |key| {
+            let key = key.try_into().map(Hash::from_bytes);
+            key.is_ok_and(|key| denylists.denies_key(key))
         })
     }
 

@@ -48,6 +48,10 @@ impl Withheld {
         self.known().datasets.contains(id)
     }
 
+    pub(super) fn has_version(&self, id: &ManifestId) -> bool {
+        self.known().versions.contains(id)
+    }
+
     fn known(&self) -> Arc<Known> {
         self.0
             .read()

@@ -60,7 +60,11 @@ pub(super) fn build(config: &NetConfig, local: PeerId) -> Option<Behaviour> {
         .set_replication_interval(Some(REPLICATE))
         .set_caching(kad::Caching::Disabled)
         .set_substreams_timeout(REQUEST_TIMEOUT);
-    let store = KadStore::new(local, config.validate_head.clone());
+    let store = KadStore::new(
+        local,
+        config.validate_head.clone(),
+        config.denies_key.clone(),
+    );
     let mut behaviour = kad::Behaviour::with_config(local, store, kad);
     behaviour.set_mode(Some(if config.dht_server {
         Mode::Server

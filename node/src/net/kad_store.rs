@@ -17,7 +17,7 @@ use opendag_protocol::limits::HEAD_BYTES_MAX;
 use tokio::time::Instant;
 
 use super::{
-    HeadRank, HeadValidator,
+    HeadRank, HeadValidator, KeyDenier,
     limits::{
         ADDRESS_BYTES_MAX, ADDRESSES_PER_PROVIDER_MAX, KAD_HEADS_MAX, KAD_KEYS_PER_PROVIDER_MAX,
         KAD_PROVIDED_KEYS_MAX, KAD_PROVIDERS_PER_KEY_MAX,
@@ -35,6 +35,7 @@ const KEY_BYTES: usize = 32;
 pub(super) struct KadStore {
     local: PeerId,
     validate: HeadValidator,
+    denies: KeyDenier,
     heads: HashMap<RecordKey, (Record, HeadRank)>,
     /// Keys of heads that others put, by distance from us.
     foreign_heads: BTreeSet<(KBucketDistance, Vec<u8>)>,
@@ -72,10 +73,11 @@ impl KadStore {
         }
     }
 
-    pub(super) fn new(local: PeerId, validate: HeadValidator) -> Self {
+    pub(super) fn new(local: PeerId, validate: HeadValidator, denies: KeyDenier) -> Self {
         Self {
             local,
             validate,
+            denies,
             heads: HashMap::new(),
             foreign_heads: BTreeSet::new(),
             own_provided: HashMap::new(),
@@ -83,6 +85,11 @@ impl KadStore {
             provider_keys: BTreeSet::new(),
             keys_per_provider: HashMap::new(),
         }
+    }
+
+    /// What was kept of it before it was denied is not told either, and is there again when it is denied no more.
+    fn is_denied(&self, key: &RecordKey) -> bool {
+        (self.denies)(key.as_ref())
     }
 
     fn by_distance(&self, key: &RecordKey) -> (KBucketDistance, Vec<u8>) {
@@ -153,7 +160,8 @@ impl RecordStore for KadStore {
     type ProvidedIter<'a> = Box<dyn Iterator<Item = Cow<'a, ProviderRecord>> + 'a>;
 
     fn get(&self, key: &RecordKey) -> Option<Cow<'_, Record>> {
-        self.heads.get(key).map(|(record, _)| Cow::Borrowed(record))
+        let found = self.heads.get(key).filter(|_| !self.is_denied(key));
+        found.map(|(record, _)| Cow::Borrowed(record))
     }
 
     fn put(&mut self, record: Record) -> Result<()> {
@@ -208,6 +216,9 @@ impl RecordStore for KadStore {
             self.own_provided.insert(record.key.clone(), record);
             return Ok(());
         }
+        if self.is_denied(&record.key) {
+            return Err(Error::MaxProvidedKeys);
+        }
         record
             .addresses
             .retain(|addr| addr.len() <= ADDRESS_BYTES_MAX);
@@ -240,6 +251,9 @@ impl RecordStore for KadStore {
     }
 
     fn providers(&self, key: &RecordKey) -> Vec<ProviderRecord> {
+        if self.is_denied(key) {
+            return Vec::new();
+        }
         let own = self.own_provided.get(key).into_iter();
         own.chain(self.providers.get(key).into_iter().flatten())
             .cloned()

@@ -29,6 +29,7 @@ fn config(seed: u8, listen: &[&str]) -> NetConfig {
         dht_server: true,
         mdns: false,
         validate_head: Arc::new(|_, _| Some(HeadRank::default())),
+        denies_key: Arc::new(|_| false),
     }
 }
 

@@ -249,6 +249,7 @@ fn config(number: usize) -> Result<NetConfig> {
         dht_server: false,
         mdns: false,
         validate_head: std::sync::Arc::new(|_, _| None),
+        denies_key: std::sync::Arc::new(|_| false),
     })
 }
 

@@ -55,5 +55,6 @@ pub(super) fn config(network: &str, keypair_seed: [u8; 32]) -> Result<NetConfig>
         dht_server: false,
         mdns: false,
         validate_head: Arc::new(|_, _| None),
+        denies_key: Arc::new(|_| false),
     })
 }

@@ -1,6 +1,12 @@
 //! What is kept for the DHT.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use libp2p::kad::{ProviderRecord, Record, RecordKey, store::RecordStore as _};
 use opendag_protocol::Hash;
@@ -28,6 +34,7 @@ fn store(local: PeerId) -> KadStore {
                 issued_at: 0,
             })
         }),
+        Arc::new(|_| false),
     )
 }
 
@@ -129,4 +136,30 @@ fn what_has_expired_is_swept() {
     store.sweep();
     assert!(store.get(&key(1)).is_none() && store.providers(&key(1)).is_empty());
     assert!(store.get(&key(2)).is_some() && !store.providers(&key(2)).is_empty());
+}
+
+#[test]
+fn nothing_is_kept_or_told_of_a_key_that_is_denied() {
+    let (local, other) = (PeerId::random(), PeerId::random());
+    let denied = Arc::new(AtomicBool::new(false));
+    let now = Arc::clone(&denied);
+    let mut store = KadStore::new(
+        local,
+        Arc::new(|_, _| Some(HeadRank::default())),
+        Arc::new(move |asked| asked == key(1).as_ref() && now.load(Ordering::Relaxed)),
+    );
+    for i in [1, 2] {
+        store.put(head(i, &[1])).unwrap();
+        store.add_provider(provider(i, other)).unwrap();
+        store.add_provider(provider(i, local)).unwrap();
+    }
+    denied.store(true, Ordering::Relaxed);
+    assert!(store.get(&key(1)).is_none() && store.get(&key(2)).is_some());
+    assert!(store.providers(&key(1)).is_empty());
+    assert_eq!(store.providers(&key(2)).len(), 2);
+    assert!(store.add_provider(provider(1, PeerId::random())).is_err());
+    // It is denied no more.
+    denied.store(false, Ordering::Relaxed);
+    assert!(store.get(&key(1)).is_some());
+    assert_eq!(store.providers(&key(1)).len(), 2);
 }
