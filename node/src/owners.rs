@@ -12,7 +12,9 @@ use opendag_protocol::{
     catalogue::DatasetState,
     draft::Draft,
     key::{PublicKey, SecretKey},
-    record::{Dataset, DatasetFields, Head, RecordError, SignedRecord, UnfinishedRecord},
+    record::{
+        Dataset, DatasetFields, Head, HeadFields, RecordError, SignedRecord, UnfinishedRecord,
+    },
 };
 
 use crate::{
@@ -297,9 +299,6 @@ async fn hand_over(
     (owners, threshold): (Vec<PublicKey>, u8),
     file: Option<&Path>,
 ) -> Result<Event, OwnersError> {
-    if let Some(file) = file {
-        drafts::check_new(file)?;
-    }
     let current = state.owners().current();
     let next = Dataset::new(DatasetFields {
         name: current.name().to_owned(),
@@ -311,26 +310,55 @@ async fn hand_over(
     })?;
     let head = match state.newest() {
         Some(newest) => {
-            let at = (newest.sequence(), newest.manifest());
-            let fields = publish::head_fields(shared, state.dataset_id(), next.id(), at);
+            let version = (newest.sequence(), newest.manifest());
+            let fields = HeadFields {
+                owner_record: next.id(),
+                ..publish::head_fields(shared, state, version)
+            };
             Some(UnfinishedRecord::new(Head::new(fields)?))
         }
         None => None,
     };
     let records = std::iter::once(UnfinishedRecord::new(next)).chain(head);
+    match sign_all(shared, state, records, file)? {
+        Signed::Draft(event) => Ok(event),
+        Signed::Finished(draft, records) => {
+            Ok(drafts::apply_owners(shared, &draft, &records).await?)
+        }
+    }
+}
+
+/// What came of signing with all keys that are here.
+enum Signed {
+    /// A draft was written, for other owners.
+    Draft(Event),
+    /// Nobody else needs to sign.
+    Finished(Draft, Vec<SignedRecord>),
+}
+
+/// Signs records of a dataset with all keys that are here, into a draft if there is a file for it.
+fn sign_all(
+    shared: &Arc<Shared>,
+    state: &DatasetState,
+    records: impl IntoIterator<Item = UnfinishedRecord>,
+    file: Option<&Path>,
+) -> Result<Signed, OwnersError> {
+    if let Some(file) = file {
+        drafts::check_new(file)?;
+    }
     let mut draft = Draft::new(state.owners(), records).map_err(DraftsError::Sign)?;
     let signed = drafts::sign_with(shared, &mut draft, Signing::AllHere)?;
     if let Some(file) = file {
         drafts::write_new(file, &draft)?;
         let info = drafts::info(shared, &draft, file.to_owned(), &signed)?;
-        return Ok(Event::Draft(Box::new(info)));
+        return Ok(Signed::Draft(Event::Draft(Box::new(info))));
     }
     let missing = draft.missing();
     if let Some(most) = missing.iter().map(|missing| missing.count).max() {
         return Err(OwnersError::Missing { missing: most });
     }
     let records = draft.finish().map_err(DraftsError::Sign)?;
-    Ok(drafts::apply_owners(shared, &draft, &records).await?)
+    Ok(Signed::Finished(draft, records))
 }
 
 /// Signs a draft with keys of this node.

@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::drafted::finish;
-pub(crate) use self::version::{DEFAULT_KEY, Signed, head_fields, next_head_fields, sign_head};
+pub(crate) use self::version::{DEFAULT_KEY, Signed, head_fields, sign_head};
 use self::{
     describe::{Described, Files},
     license::Licensed,

@@ -177,7 +177,7 @@ impl Gather {
         let (tell, mut heard) = mpsc::channel(NEWS_WAITING_MAX);
         loop {
             let net = self.net.clone();
-            let deadline = self.places.deadline(|peer| useful_at(&net, peer));
+            let deadline = self.places.deadline(|peer| net.useful_at(peer));
             tokio::select! {
                 Some(peer) = finder.next() => self.offer(peer),
                 Some(heard) = heard.recv() => self.heard(heard),
@@ -196,10 +196,7 @@ impl Gather {
                 () = until(deadline), if deadline.is_some() => {}
                 else => return,
             }
-            while let Some(turn) = self
-                .places
-                .next(Instant::now(), |peer| useful_at(&net, peer))
-            {
+            while let Some(turn) = self.places.next(Instant::now(), |peer| net.useful_at(peer)) {
                 match turn {
                     Turn::Begin(peer) => self.listen(peer, &mut listeners, &tell),
                     Turn::End(peer) => {
@@ -272,10 +269,6 @@ impl Gather {
         });
         self.listening.insert(peer, task);
     }
-}
-
-fn useful_at(net: &Net, peer: &PeerId) -> Option<Instant> {
-    net.useful_at(peer).map(Instant::from_std)
 }
 
 /// What a listener tells the others' keeper.

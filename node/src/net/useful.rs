@@ -4,10 +4,10 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
 
 use libp2p::PeerId;
+use tokio::time::Instant;
 
 use super::limits::USEFUL_PEERS_MAX;
 

@@ -9,15 +9,13 @@ use std::{
 use opendag_protocol::{
     DatasetId,
     catalogue::DatasetState,
-    draft::Draft,
     key::PublicKey,
     record::{Head, HeadFields, UnfinishedRecord},
 };
 
-use super::OwnersError;
+use super::{OwnersError, Signed, sign_all};
 use crate::{
-    announce,
-    drafts::{self, DraftsError, Signing},
+    announce, drafts,
     inspect::date,
     node::Shared,
     ops::{Event, RenewalInfo},
@@ -110,27 +108,15 @@ pub(super) async fn renew(
     state: &DatasetState,
     file: Option<&Path>,
 ) -> Result<Event, OwnersError> {
-    if let Some(file) = file {
-        drafts::check_new(file)?;
-    }
     let newest = state.newest().ok_or(OwnersError::NoVersion)?;
     let version = (newest.sequence(), newest.manifest());
-    let fields = publish::next_head_fields(shared, state, version);
+    let fields = publish::head_fields(shared, state, version);
     let expires_at = fields.expires_at;
     let head = UnfinishedRecord::new(Head::new(fields)?);
-    let mut draft = Draft::new(state.owners(), [head]).map_err(DraftsError::Sign)?;
-    let signed = drafts::sign_with(shared, &mut draft, Signing::AllHere)?;
-    if let Some(file) = file {
-        drafts::write_new(file, &draft)?;
-        let info = drafts::info(shared, &draft, file.to_owned(), &signed)?;
-        return Ok(Event::Draft(Box::new(info)));
-    }
-    if let Some(missing) = draft.missing().first() {
-        return Err(OwnersError::Missing {
-            missing: missing.count,
-        });
-    }
-    let records = draft.finish().map_err(DraftsError::Sign)?;
+    let (draft, records) = match sign_all(shared, state, [head], file)? {
+        Signed::Draft(event) => return Ok(event),
+        Signed::Finished(draft, records) => (draft, records),
+    };
     drafts::learn(shared, &draft, &records)?;
     if let Some(net) = shared.running_net() {
         announce::tell_head(shared, net, state.dataset_id()).await;

@@ -204,7 +204,7 @@ pub(super) fn sign(
         Next::Same(manifest) => (false, manifest),
     };
     records.push(manifest);
-    let head = next_head_fields(shared, &state, at);
+    let head = head_fields(shared, &state, at);
     let head = Record::Head(Head::new(head)?);
     records.push(SignedRecord::sign(&head, &keys)?);
     Ok(Signed {
@@ -228,7 +228,7 @@ pub(super) fn draft(shared: &Shared, unsigned: &Unsigned) -> Result<Draft, Publi
         // It bears its signatures already.
         Next::Same(_) => None,
     };
-    let head = next_head_fields(shared, state, at);
+    let head = head_fields(shared, state, at);
     let head = UnfinishedRecord::new(Head::new(head)?);
     Ok(Draft::new(
         state.owners(),
@@ -244,38 +244,24 @@ pub(crate) fn sign_head(
     manifest: ManifestId,
 ) -> Result<SignedRecord, PublishError> {
     let keys = signers(shared, state, None)?;
-    let head = Head::new(next_head_fields(shared, state, (sequence, manifest)))?;
+    let head = Head::new(head_fields(shared, state, (sequence, manifest)))?;
     let keys: Vec<&SecretKey> = keys.iter().collect();
     Ok(SignedRecord::sign(&Record::Head(head), &keys)?)
 }
 
-/// What the next head of a dataset says. It is later than the last one also if both are signed within one second: else
-/// it would not count.
-pub(crate) fn next_head_fields(
-    shared: &Shared,
-    state: &DatasetState,
-    version: (u64, ManifestId),
-) -> HeadFields {
-    let (dataset, owners) = (state.dataset_id(), state.owners().current_id());
-    let mut fields = head_fields(shared, dataset, owners, version);
-    if let Some(last) = state.newest() {
-        let later = last.issued_at().saturating_add(HEADS_APART_MIN);
-        fields.issued_at = fields.issued_at.max(later);
-    }
-    fields
-}
-
-/// What a head says by which the owners of a record tell that this version is the newest.
+/// What the next head of a dataset says: by it the owners tell that this version is the newest. It is later than the last
+/// one also if both are signed within one second: else it would not count.
 pub(crate) fn head_fields(
     shared: &Shared,
-    dataset: DatasetId,
-    owner_record: RecordId,
+    state: &DatasetState,
     (sequence, manifest): (u64, ManifestId),
 ) -> HeadFields {
-    let issued_at = now();
+    let last = state.newest().map(Head::issued_at);
+    let later = last.map(|last| last.saturating_add(HEADS_APART_MIN));
+    let issued_at = later.map_or(now(), |later| later.max(now()));
     HeadFields {
-        dataset,
-        owner_record,
+        dataset: state.dataset_id(),
+        owner_record: state.owners().current_id(),
         sequence,
         manifest,
         issued_at,
